@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pprof profiles (github.com/google/pprof, proto/profile.proto) decoded into arrays: read, validated,
+ * merged, written. Everything decoded lives in the caller's arena and borrows the input bytes, which
+ * must outlive it. Unknown fields of every message are kept and written back.
+ *
+ * Validity, checked on decode (ERR_BAD_PPROF says which message and which index): string_table[0] is
+ * "", every string index is in range, ids are non-zero and unique, references exist, each sample has one
+ * value per sample type. Caps: PPROF_LIMITS.
+ */
+#ifndef SYMBOLIZER_PPROF_H
+#define SYMBOLIZER_PPROF_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct pprof_limits {
+	size_t identity_bytes; /* after decompression */
+	size_t samples;
+	size_t locations;
+	size_t functions;
+	size_t strings;
+	size_t stack_depth;
+	size_t lines_per_location;
+};
+
+/* 256 MiB, 4 M samples, 4 M locations, 4 M functions, 8 M strings, 4096 deep, 256 lines */
+extern const struct pprof_limits pprof_limits_default;
+
+/* Indices are 0-based positions in the arrays below; UINT32_MAX is none. */
+enum { PPROF_NONE = 0xffffffffu };
+
+struct pprof_value_type {
+	struct str type;
+	struct str unit;
+};
+
+struct pprof_label {
+	struct str key;
+	struct str str; /* empty: numeric */
+	int64_t num;
+	struct str num_unit;
+	struct str unknown;
+};
+
+struct pprof_sample {
+	uint32_t *locations; /* leaf first */
+	size_t location_count;
+	int64_t *values; /* sample_type_count of them */
+	struct pprof_label *labels;
+	size_t label_count;
+	struct str unknown;
+};
+
+struct pprof_mapping {
+	uint64_t start, limit, file_offset;
+	struct str filename;
+	struct str build_id;
+	bool has_functions, has_filenames, has_line_numbers, has_inline_frames;
+	struct str unknown;
+};
+
+struct pprof_line {
+	uint32_t function;
+	int64_t line;
+	int64_t column;
+	struct str unknown;
+};
+
+struct pprof_location {
+	uint32_t mapping; /* PPROF_NONE: none */
+	uint64_t address;
+	struct pprof_line *lines; /* innermost first */
+	size_t line_count;
+	bool is_folded;
+	struct str unknown;
+};
+
+struct pprof_function {
+	struct str name;
+	struct str system_name;
+	struct str filename;
+	int64_t start_line;
+	struct str unknown;
+};
+
+struct pprof {
+	struct arena *arena;
+	struct pprof_value_type *sample_types;
+	size_t sample_type_count;
+	struct pprof_sample *samples;
+	size_t sample_count;
+	struct pprof_mapping *mappings;
+	size_t mapping_count;
+	struct pprof_location *locations;
+	size_t location_count;
+	struct pprof_function *functions;
+	size_t function_count;
+	struct str drop_frames, keep_frames;
+	int64_t time_nanos, duration_nanos;
+	struct pprof_value_type period_type;
+	bool has_period_type;
+	int64_t period;
+	struct str *comments;
+	size_t comment_count;
+	struct str default_sample_type;
+	struct str doc_url;
+	struct str unknown;
+};
+
+/* bytes: identity protobuf (see decompress_any() for gzip and zstd). */
+int pprof_decode(struct str bytes, const struct pprof_limits *limits, struct arena *arena,
+		 struct pprof *ret, struct err *e) MUST_CHECK;
+/* Identity protobuf, ids 1..N; same profile, same bytes. */
+int pprof_encode(const struct pprof *p, struct buf *out, struct err *e) MUST_CHECK;
+
+/*
+ * Merges profiles of the same sample types into one: equal mappings, functions, locations and stacks
+ * (with equal labels) become one, values are added; time_nanos is the smallest, durations are added, the
+ * period the largest (as go tool pprof does). ERR_BAD_PPROF where the sample types differ. The result
+ * borrows from the inputs and lives in `arena`.
+ */
+int pprof_merge(const struct pprof *const *in, size_t n, struct arena *arena, struct pprof *ret,
+		struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pprof in, the same pprof with names out (DESIGN: "What comes out"). Each distinct (module, address) is
+ * resolved once. Every location leaves with at least one line: an unresolved one is `basename+0xVA`. On
+ * input, a location whose only line is such a stub (`name+0x…`, `name!0x…`, no file, line 0) counts as
+ * unresolved.
+ */
+#ifndef SYMBOLIZER_PPROF_SYMBOLIZE_H
+#define SYMBOLIZER_PPROF_SYMBOLIZE_H
+
+#include "symbolizer/pprof.h"
+#include "symbolizer/resolver.h"
+
+enum rename_policy { RENAME_BETTER, RENAME_NEVER, RENAME_ALWAYS };
+
+struct symbolize_stats {
+	size_t locations;
+	size_t resolved;   /* named by us in this run */
+	size_t unresolved; /* left as a stub */
+	size_t kept;       /* arrived with real names and kept them */
+	size_t pending_modules; /* distinct build-IDs on their way */
+	size_t missing_modules;
+};
+
+/* Called once per distinct mapping that has a build-ID: what its samples weigh, and whether it resolved. */
+struct module_weight {
+	struct str build_id;
+	struct str filename;
+	enum module_status status;
+	int64_t weight;          /* of samples with at least one unresolved location there; default sample type */
+	struct str unit;
+	uint64_t samples;
+	size_t unresolved_locations;
+};
+typedef void symbolize_weight_fn(void *ctx, const struct module_weight *w);
+
+struct symbolize_options {
+	enum rename_policy rename;
+	bool addresses_are_virtual; /* the producer's contract (rule 1), e.g. OTLP */
+	symbolize_weight_fn *on_module; /* may be NULL */
+	void *on_module_ctx;
+};
+
+/* Rewrites p in place (new lines and functions go to p->arena). */
+int pprof_symbolize(struct pprof *p, const struct resolver *r, const struct symbolize_options *opt,
+		    struct symbolize_stats *ret, struct err *e) MUST_CHECK;
+
+/* Is this location's only line a stub? */
+bool pprof_is_stub(const struct pprof *p, const struct pprof_location *loc);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The JSON form of POST /v1/symbolize: request bytes in, response bytes out. Also what
+ * `unhex addr2line --json` prints, one address object a line.
+ */
+#ifndef SYMBOLIZER_SYMBOLIZE_JSON_H
+#define SYMBOLIZER_SYMBOLIZE_JSON_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "symbolizer/frame.h"
+#include "symbolizer/resolver.h"
+
+struct symbolize_json_limits {
+	size_t modules;   /* 4,096 */
+	size_t addresses; /* 1,000,000 in all */
+};
+extern const struct symbolize_json_limits symbolize_json_limits_default;
+
+/* *ret_pending: modules whose status is "pending" in this answer. ERR_BAD_JSON, ERR_BAD_REQUEST, ERR_TOO_LARGE. */
+int symbolize_json(struct str request, const struct resolver *r,
+		   const struct symbolize_json_limits *limits, struct buf *out,
+		   size_t *ret_pending, struct err *e) MUST_CHECK;
+
+/* {"address":"0x1139","source":"dwarf","frames":[…]} or with "frames":[] and "reason". */
+void symbolize_json_address(struct json_out *j, uint64_t address, const struct frames *f,
+			    const char *reason);
+
+#endif
