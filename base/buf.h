@@ -17,9 +17,10 @@ struct buf {
 	size_t cap;
 	size_t max;
 	bool failed;
+	bool nomem; /* why it failed: memory rather than the maximum */
 };
 
-#define BUF_INIT(max_bytes) ((struct buf){NULL, 0, 0, (max_bytes), false})
+#define BUF_INIT(max_bytes) ((struct buf){NULL, 0, 0, (max_bytes), false, false})
 
 void buf_deinit(struct buf *b); /* frees, and leaves a usable empty buffer */
 void buf_clear(struct buf *b);  /* keeps the memory, clears `failed` */

@@ -30,7 +30,7 @@ void json_u64(struct json_out *j, uint64_t v);
 void json_i64(struct json_out *j, int64_t v);
 void json_f64(struct json_out *j, double v);
 void json_bool(struct json_out *j, bool v);
-void json_null(struct json_out *j);
+void json_null_(struct json_out *j); /* json_null() is jansson's */
 void json_hex(struct json_out *j, uint64_t v); /* "0x1139" */
 /* key and value in one step */
 void json_kv_str(struct json_out *j, const char *key, struct str s);

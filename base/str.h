@@ -46,6 +46,8 @@ bool str_next(struct str *rest, char sep, struct str *ret_token);
 /* The part after the last '/', or all of it. */
 struct str str_basename(struct str path);
 bool str_is_utf8(struct str s);
+/* Bytes of the well-formed UTF-8 sequence that s starts with (RFC 3629); 0 where there is none. */
+size_t str_utf8_len(struct str s);
 
 /* Whole-string number parsers: false on empty, sign, trailing bytes, overflow, or value > max. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret);
