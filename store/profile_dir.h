@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The embedded profile store (`dir:PATH`): immutable segments, each one series × one time window of merged
+ * pprof, zstd, as a file; one sqlite row per segment, with its labels, time range and the IDs that were
+ * unresolved in it. It knows nothing of pprof: bytes in, bytes out. Thread-safe.
+ *
+ *   PATH/segments.db
+ *   PATH/2026-11-21/HHMMSS-SERIES-N.pb.zst
+ */
+#ifndef STORE_PROFILE_DIR_H
+#define STORE_PROFILE_DIR_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct profile_dir;
+
+struct profile_label {
+	struct str name;
+	struct str value;
+};
+
+struct profile_series {
+	const struct profile_label *labels; /* sorted by name; __name__ among them */
+	size_t n;
+};
+
+struct profile_segment {
+	struct profile_series series;
+	int64_t from_unix_ns;
+	int64_t to_unix_ns;
+	uint64_t samples;
+	struct str pprof; /* identity bytes */
+	const struct str *unresolved; /* build-ID texts */
+	size_t unresolved_count;
+};
+
+int profile_dir_open(const char *path, struct profile_dir **ret, struct err *e) MUST_CHECK;
+void profile_dir_close(struct profile_dir *d);
+/* All segments become visible together, or none (publish files, then one transaction). */
+int profile_dir_write(struct profile_dir *d, const struct profile_segment *segments, size_t n,
+		      struct err *e) MUST_CHECK;
+
+/* Label matchers as in Prometheus: = != =~ !~ (regular expressions are POSIX extended, anchored). */
+struct profile_matchers; /* parsed form */
+/* `{service_name="api",host=~"web-.*"}` or `process_cpu{…}`; ERR_BAD_REQUEST says where. */
+int profile_matchers_parse(struct str text, struct profile_matchers **ret, struct err *e) MUST_CHECK;
+bool profile_matchers_match(const struct profile_matchers *m, const struct profile_series *s);
+/* The matcher names __name__. */
+bool profile_matchers_name_given(const struct profile_matchers *m);
+void profile_matchers_free(struct profile_matchers *m);
+
+/* Calls fn with each segment that overlaps [from, to] and matches; pprof bytes are decompressed. */
+typedef int profile_dir_fn(void *ctx, const struct profile_segment *s, struct err *e);
+int profile_dir_query(struct profile_dir *d, const struct profile_matchers *m, int64_t from_unix_ns,
+		      int64_t to_unix_ns, profile_dir_fn *fn, void *ctx, struct err *e) MUST_CHECK;
+
+#endif
