@@ -26,7 +26,7 @@ static void draw_seed(void)
 		hash_seed = clock_mono_ns() ^ (uint64_t)(uintptr_t)&hash_seed;
 }
 
-static uint64_t hash_of(const void *p, size_t n)
+uint64_t map_hash(const void *p, size_t n)
 {
 	pthread_once(&hash_seed_once, draw_seed);
 	return xxh3_seeded(p, n, hash_seed);
@@ -103,14 +103,14 @@ static int make_room(struct map *m)
 
 void *map_get(const struct map *m, struct str key)
 {
-	struct map_slot *s = find(m, key, hash_of(key.p, key.n));
+	struct map_slot *s = find(m, key, map_hash(key.p, key.n));
 
 	return s ? s->value : NULL;
 }
 
 int map_set(struct map *m, struct str key, void *value, void **ret_old)
 {
-	uint64_t hash = hash_of(key.p, key.n);
+	uint64_t hash = map_hash(key.p, key.n);
 	struct map_slot *s = find(m, key, hash);
 	void *old = s ? s->value : NULL;
 	char *copy;
@@ -134,7 +134,7 @@ int map_set(struct map *m, struct str key, void *value, void **ret_old)
 
 void *map_del(struct map *m, struct str key)
 {
-	struct map_slot *s = find(m, key, hash_of(key.p, key.n));
+	struct map_slot *s = find(m, key, map_hash(key.p, key.n));
 	void *old;
 
 	if (!s)
@@ -174,7 +174,7 @@ void map64_deinit(struct map64 *m)
 // The slot of key, or the free one where it belongs. cap > 0 and the table is never full.
 static size_t slot64(const struct map64 *m, uint64_t key)
 {
-	size_t i = hash_of(&key, sizeof(key)) & (m->cap - 1);
+	size_t i = map_hash(&key, sizeof(key)) & (m->cap - 1);
 
 	while (m->used[i] && m->keys[i] != key)
 		i = (i + 1) & (m->cap - 1);

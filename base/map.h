@@ -10,6 +10,9 @@
 #include "base/base.h"
 #include "base/str.h"
 
+/* The hash of these maps, seeded once per process: for a table of another shape. Never write it down. */
+uint64_t map_hash(const void *p, size_t n);
+
 struct map_slot;
 
 struct map {
