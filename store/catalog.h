@@ -156,8 +156,11 @@ int catalog_missing_json(struct catalog *c, size_t limit, struct buf *out, struc
 /* An index came: weight lost to this binary until now is forgotten. */
 int catalog_seen_resolved(struct catalog *c, int64_t binary, struct err *e) MUST_CHECK;
 
-/* A push ID (RawSample.ID) counts once: 0 new, CATALOG_EXISTS seen before. Kept for a day. */
-int catalog_push_once(struct catalog *c, struct str push_id, struct err *e) MUST_CHECK;
+/*
+ * A push ID (RawSample.ID) counts once: the push-log position that came with it first owns it. 0: this
+ * position owns it (also when asked again, on replay); CATALOG_EXISTS: another does. Kept for a day.
+ */
+int catalog_push_once(struct catalog *c, struct str push_id, uint64_t position, struct err *e) MUST_CHECK;
 
 /* ---- tokens: 32 random bytes, shown once, stored as SHA-256 -------------------------------------- */
 
