@@ -25,8 +25,8 @@ struct metric {
 	unsigned bucket_count;
 	/* state */
 	_Atomic uint64_t cells[METRIC_LABELS_MAX]; /* counters, gauges (as int64), histogram counts */
-	_Atomic uint64_t sum_nano[METRIC_LABELS_MAX];
-	_Atomic uint64_t (*hist)[METRIC_BUCKETS_MAX + 1];
+	_Atomic uint64_t sums[METRIC_LABELS_MAX];  /* histogram sums: the bits of a double */
+	_Atomic uint64_t (*hist)[METRIC_BUCKETS_MAX]; /* per label, not cumulative; set at registration */
 	struct metric *next;
 };
 
