@@ -37,7 +37,7 @@ struct frame {
 	struct str file;        /* empty: unknown */
 	uint32_t line;          /* 0: unknown */
 	uint32_t start_line;    /* the function's declaration; 0: unknown */
-	uint32_t column;        /* 0: unknown; only known for the leaf */
+	uint32_t column;        /* 0: unknown; in callers, of the call */
 	bool inlined;           /* this function's code lies inside the next frame's */
 };
 

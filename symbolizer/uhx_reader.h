@@ -3,7 +3,8 @@
  * The .uhx index of one binary, mapped read-only: a sorted row space in which every source of names is
  * already merged, so that a lookup is one search. Opening parses nothing; every offset is checked where
  * it is followed, for the file is not trusted: damage gives ERR_BAD_INDEX or an unresolved address,
- * never a crash.
+ * never a crash. A file that is cut short while it is mapped raises SIGBUS, as with any mapping: whoever
+ * publishes indexes replaces them by rename and never writes into one.
  *
  * A struct uhx is immutable and reference-counted: any number of threads may look up at once; strings
  * of the frames live until the last reference goes.

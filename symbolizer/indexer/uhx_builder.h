@@ -36,8 +36,8 @@ uhx_id uhx_builder_string(struct uhx_builder *b, struct str s);
 uhx_id uhx_builder_file(struct uhx_builder *b, struct str path);
 /*
  * The linkage name is demangled by the builder (symbolizer/indexer/demangle.h) unless `display` is not empty
- * (DWARF names qualified by namespaces where there is no linkage name). decl_file 0 and start_line 0:
- * unknown.
+ * (DWARF names qualified by namespaces where there is no linkage name). A function without any name is
+ * called "??". start_line 0: unknown.
  */
 struct uhx_function {
 	struct str linkage;
@@ -46,7 +46,10 @@ struct uhx_function {
 };
 uhx_id uhx_builder_function(struct uhx_builder *b, const struct uhx_function *f);
 
-/* parent 0: a physical function; otherwise `function` was inlined into parent at call file:line:column. */
+/*
+ * parent 0: a physical function; otherwise `function` was inlined into parent at call file:line:column.
+ * Beyond FRAMES_MAX levels the id of the deepest scope allowed comes back.
+ */
 struct uhx_scope {
 	uhx_id function;
 	uhx_id parent;
@@ -57,6 +60,12 @@ struct uhx_scope {
 };
 uhx_id uhx_builder_scope(struct uhx_builder *b, const struct uhx_scope *s);
 
+#define UHX_ROW_BYTES_MAX GIB(1)
+
+/*
+ * A row without a scope (0), an empty one, or one longer than UHX_ROW_BYTES_MAX (no function is; damaged
+ * debug info says so) is ignored. File, line and column may be 0: unknown.
+ */
 struct uhx_row {
 	uint64_t start;
 	uint64_t end; /* exclusive */
