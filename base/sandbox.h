@@ -19,6 +19,7 @@ struct sandbox_limits {
 	uint64_t address_space; /* bytes; RLIMIT_AS */
 	uint64_t cpu_seconds;   /* RLIMIT_CPU */
 	uint64_t file_size;     /* RLIMIT_FSIZE: the largest output file; SIGXFSZ is ignored, so EFBIG */
+	bool receive_fds;       /* allow recvmsg(2), for a helper that is handed file after file */
 };
 
 /* What could be put in force on this kernel, for the report. */
