@@ -71,7 +71,7 @@ struct binaries_upload {
 	size_t claimed_count;
 	const struct build_id *aliases; /* further IDs of the deployed file (`--for`) */
 	size_t alias_count;
-	enum file_type type;
+	enum file_type type;         /* 0: what the probe says: debuginfo, else executable */
 	enum trust trust;
 	const char *origin;          /* token name or "anonymous" */
 	const char *name;            /* basename if the client said one, else NULL */
