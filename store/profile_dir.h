@@ -50,7 +50,10 @@ bool profile_matchers_match(const struct profile_matchers *m, const struct profi
 bool profile_matchers_name_given(const struct profile_matchers *m);
 void profile_matchers_free(struct profile_matchers *m);
 
-/* Calls fn with each segment that overlaps [from, to] and matches; pprof bytes are decompressed. */
+/*
+ * Calls fn with each segment that overlaps [from, to] and matches (m NULL: all); pprof bytes are
+ * decompressed.
+ */
 typedef int profile_dir_fn(void *ctx, const struct profile_segment *s, struct err *e);
 int profile_dir_query(struct profile_dir *d, const struct profile_matchers *m, int64_t from_unix_ns,
 		      int64_t to_unix_ns, profile_dir_fn *fn, void *ctx, struct err *e) MUST_CHECK;
