@@ -230,7 +230,11 @@ static void drain_ready(struct watch *w, struct pollfd polled[static 2])
  */
 static int watch_child(struct watch *w, struct err *e)
 {
-	struct pollfd polled[] = {{w->out, POLLIN, 0}, {w->err, POLLIN, 0}, {w->pidfd, POLLIN, 0}};
+	int stop = w->spec->stop_fd > 0 ? w->spec->stop_fd : -1; // poll() passes over -1
+	struct pollfd polled[] = {{w->out, POLLIN, 0},
+				  {w->err, POLLIN, 0},
+				  {w->pidfd, POLLIN, 0},
+				  {stop, POLLIN, 0}};
 
 	while (!polled[2].revents) {
 		int n = poll(polled, countof(polled), poll_timeout(w));
@@ -242,7 +246,9 @@ static int watch_child(struct watch *w, struct err *e)
 		drain_ready(w, polled);
 		if (n == 0)
 			w->result->timed_out = true;
-		if (n == 0 || w->too_large)
+		if (polled[3].revents)
+			w->result->stopped = true;
+		if (n == 0 || w->too_large || w->result->stopped)
 			return 0;
 	}
 	return 0;
@@ -292,7 +298,7 @@ static int see_through(struct watch *w, struct err *e)
 		rc = err_sys(e, errno, "watching %s", w->spec->path);
 	else
 		rc = watch_child(w, e);
-	if (rc || w->too_large || w->result->timed_out)
+	if (rc || w->too_large || w->result->timed_out || w->result->stopped)
 		kill_child(w);
 	if (reap(w, rc ? NULL : e))
 		rc = -1;

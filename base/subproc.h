@@ -20,6 +20,7 @@ struct subproc_spec {
 	int fds[SUBPROC_FDS_MAX]; /* fds[i] becomes descriptor 3 + i in the child */
 	size_t fd_count;
 	uint64_t deadline_ms;     /* from the start; 0: none */
+	int stop_fd;              /* > 0: when it becomes readable the child is killed */
 	size_t max_stdout;        /* more is a failure of the child (ERR_TOO_LARGE) */
 	size_t max_stderr;        /* more is cut */
 };
@@ -30,6 +31,7 @@ struct subproc_result {
 	int exit_code;  /* -1 when killed by a signal */
 	int signal;     /* 0 when it exited */
 	bool timed_out; /* killed by us at the deadline */
+	bool stopped;   /* killed by us because of stop_fd */
 	uint64_t wall_ms;
 	uint64_t cpu_us;
 	uint64_t peak_rss_kib;

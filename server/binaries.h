@@ -60,8 +60,13 @@ void binaries_view_reset(struct binaries_view *v);
  */
 enum { BINARIES_SETTLED = 1 };
 typedef void binaries_wake(void *ctx);
-int binaries_wait(struct binaries *b, const struct binaries_view *v, uint64_t wait_ms,
-		  binaries_wake *wake, void *ctx, struct err *e) MUST_CHECK;
+struct binaries_waiting {
+	uint64_t wait_ms;
+	binaries_wake *wake; /* may come before binaries_wait() has returned */
+	void *ctx;
+};
+int binaries_wait(struct binaries *b, const struct binaries_view *v, const struct binaries_waiting *w,
+		  struct err *e) MUST_CHECK;
 
 /* ---- taking in ------------------------------------------------------------------------------- */
 
@@ -96,15 +101,28 @@ int binaries_put(struct binaries *b, const struct binaries_upload *u, struct bin
 
 /* ---- giving out ------------------------------------------------------------------------------- */
 
+struct binaries_ask {
+	const struct build_id *ids; /* candidates of the URL's ID */
+	size_t n;
+	enum file_type type;        /* FILE_DEBUGINFO or FILE_EXECUTABLE */
+	bool local_only;            /* hop limit or loop: answer with what is here */
+	const char *forwarded;      /* X-Forwarded-For to pass on (debuginfod/protocol.h); NULL: none */
+};
+
 enum binaries_artifact { ARTIFACT_READY = 0, ARTIFACT_PENDING = 1, ARTIFACT_ABSENT = 2 };
 /*
  * The blob to serve for /buildid/ID/{debuginfo,executable}: READY with *ret; PENDING: a flight was
- * started or joined, wait with binaries_wait_id(); ABSENT.
+ * started or joined, wait with binaries_wait_id(), then ask again; ABSENT. Files of agents are not given.
  */
-int binaries_artifact(struct binaries *b, const struct build_id *ids, size_t n, enum file_type type,
-		      struct catalog_file *ret, struct err *e) MUST_CHECK;
-int binaries_wait_id(struct binaries *b, const struct build_id *ids, size_t n, uint64_t wait_ms,
-		     binaries_wake *wake, void *ctx, struct err *e) MUST_CHECK;
+int binaries_artifact(struct binaries *b, const struct binaries_ask *ask, struct catalog_file *ret,
+		      struct err *e) MUST_CHECK;
+
+/* What a waiter waits for: that no more files will come, or that they are indexed as well. */
+enum binaries_until { UNTIL_FILES, UNTIL_INDEXED };
+/* As binaries_wait(), for one binary: UNTIL_FILES after binaries_artifact(), UNTIL_INDEXED after a put. */
+int binaries_wait_id(struct binaries *b, const struct build_id *ids, size_t n,
+		     enum binaries_until until, const struct binaries_waiting *w,
+		     struct err *e) MUST_CHECK;
 
 int binaries_delete(struct binaries *b, const struct build_id *ids, size_t n, struct err *e) MUST_CHECK;
 /* Adds "flight": {...} facts of a binary's story that only this process knows. */

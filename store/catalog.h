@@ -107,6 +107,11 @@ struct catalog_index {
 };
 int catalog_set_index(struct catalog *c, int64_t binary, const struct catalog_index *ix,
 		      struct err *e) MUST_CHECK;
+/*
+ * Binaries with files newer than their index and no failure recorded, oldest first: a crash came between
+ * storing and indexing. *ret (ids of rows) is released with free().
+ */
+int catalog_unindexed(struct catalog *c, int64_t **ret, size_t *ret_n, struct err *e) MUST_CHECK;
 /* Indexing failed for good with these files; a new file clears it. */
 int catalog_set_failure(struct catalog *c, int64_t binary, const char *code, const char *detail,
 			struct err *e) MUST_CHECK;
