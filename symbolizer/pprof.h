@@ -6,7 +6,9 @@
  *
  * Validity, checked on decode (ERR_BAD_PPROF says which message and which index): string_table[0] is
  * "", every string index is in range, ids are non-zero and unique, references exist, each sample has one
- * value per sample type. Caps: PPROF_LIMITS.
+ * value per sample type, each line has a function. Text is passed through as it is: it need not be UTF-8.
+ *
+ * A struct pprof has one owner; nothing here is shared between threads.
  */
 #ifndef SYMBOLIZER_PPROF_H
 #define SYMBOLIZER_PPROF_H
@@ -24,9 +26,13 @@ struct pprof_limits {
 	size_t strings;
 	size_t stack_depth;
 	size_t lines_per_location;
+	size_t labels_per_sample;
 };
 
-/* 256 MiB, 4 M samples, 4 M locations, 4 M functions, 8 M strings, 4096 deep, 256 lines */
+/*
+ * 256 MiB, 4 M samples, 4 M locations, 4 M functions, 8 M strings, 4096 deep, 256 lines, 1024 labels.
+ * Mappings are capped with the locations. Memory is capped by the arena: ERR_TOO_LARGE at its cap.
+ */
 extern const struct pprof_limits pprof_limits_default;
 
 /* Indices are 0-based positions in the arrays below; UINT32_MAX is none. */
@@ -35,6 +41,7 @@ enum { PPROF_NONE = 0xffffffffu };
 struct pprof_value_type {
 	struct str type;
 	struct str unit;
+	struct str unknown;
 };
 
 struct pprof_label {
@@ -110,17 +117,22 @@ struct pprof {
 	struct str unknown;
 };
 
-/* bytes: identity protobuf (see decompress_any() for gzip and zstd). */
+/*
+ * bytes: identity protobuf (see decompress_any() for gzip and zstd). ERR_BAD_PPROF, ERR_TOO_LARGE
+ * (limits, or the arena's cap), ERR_NOMEM.
+ */
 int pprof_decode(struct str bytes, const struct pprof_limits *limits, struct arena *arena,
 		 struct pprof *ret, struct err *e) MUST_CHECK;
-/* Identity protobuf, ids 1..N; same profile, same bytes. */
+/*
+ * Appends identity protobuf to out: ids 1..N, strings numbered in the order of first use, so that the
+ * same profile gives the same bytes. ERR_TOO_LARGE (out->max), ERR_NOMEM.
+ */
 int pprof_encode(const struct pprof *p, struct buf *out, struct err *e) MUST_CHECK;
 
 /*
- * Merges profiles of the same sample types into one: equal mappings, functions, locations and stacks
- * (with equal labels) become one, values are added; time_nanos is the smallest, durations are added, the
- * period the largest (as go tool pprof does). ERR_BAD_PPROF where the sample types differ. The result
- * borrows from the inputs and lives in `arena`.
+ * Profiles of the same sample types into one; the rules, and the one-by-one form, are in pprof_merge.h.
+ * ERR_BAD_PPROF where the types differ, ERR_BAD_REQUEST for none, ERR_NOMEM. The result borrows from the
+ * inputs and lives in `arena`.
  */
 int pprof_merge(const struct pprof *const *in, size_t n, struct arena *arena, struct pprof *ret,
 		struct err *e) MUST_CHECK;
