@@ -41,7 +41,8 @@ struct binary {
 	uint32_t generation;   /* of the current index; 0: never indexed */
 	int quality;           /* of the current index (symbolizer/quality.h) */
 	bool index_current;    /* an index of `generation` was published (its file may be lost) */
-	bool needs_index;      /* files were added since */
+	bool needs_index;      /* files were added since an index was last made or tried */
+	uint32_t files_version; /* counts additions of files: hand it to catalog_set_index() */
 	char name[256];        /* basename it was seen under, or "" */
 	char reason_code[64];  /* why indexing failed, "" otherwise */
 	char reason[512];
@@ -103,8 +104,12 @@ struct catalog_index {
 	uint32_t generation;
 	int quality;
 	uint64_t size;
-	const char *report_json;
+	const char *report_json; /* may be NULL; one JSON document otherwise */
+	/* struct binary.files_version the index was made from, so that files that came meanwhile ask for
+	 * another one; 0: whatever is there now. */
+	uint32_t files_version;
 };
+/* CATALOG_NOT_FOUND: deleted or joined meanwhile. ERR_CONFLICT: generation does not grow. */
 int catalog_set_index(struct catalog *c, int64_t binary, const struct catalog_index *ix,
 		      struct err *e) MUST_CHECK;
 /*
@@ -112,9 +117,12 @@ int catalog_set_index(struct catalog *c, int64_t binary, const struct catalog_in
  * storing and indexing. *ret (ids of rows) is released with free().
  */
 int catalog_unindexed(struct catalog *c, int64_t **ret, size_t *ret_n, struct err *e) MUST_CHECK;
-/* Indexing failed for good with these files; a new file clears it. */
+/* Indexing failed for good with these files; a new file clears it. CATALOG_NOT_FOUND as above. */
 int catalog_set_failure(struct catalog *c, int64_t binary, const char *code, const char *detail,
 			struct err *e) MUST_CHECK;
+/* The same for the files of files_version: nothing is set when others have come since. */
+int catalog_set_failure_at(struct catalog *c, int64_t binary, uint32_t files_version,
+			   const char *code, const char *detail, struct err *e) MUST_CHECK;
 
 /* Everything known of one binary, as the JSON of GET /v1/debuginfo/ID. CATALOG_NOT_FOUND. */
 int catalog_story_json(struct catalog *c, const struct build_id *ids, size_t n, struct buf *out,
@@ -122,7 +130,7 @@ int catalog_story_json(struct catalog *c, const struct build_id *ids, size_t n, 
 /* {"binaries":[…],"next":"cursor"|null}; after: cursor or empty. */
 int catalog_list_json(struct catalog *c, struct str after, size_t limit, struct buf *out,
 		      struct err *e) MUST_CHECK;
-/* Removes rows; *ret_sha (free each and the array) are the blobs nobody uses any more. */
+/* Removes rows; *ret_sha (one block, free()) are the blobs nobody uses any more. CATALOG_NOT_FOUND. */
 int catalog_delete(struct catalog *c, int64_t binary, char (**ret_sha)[SHA256_HEX], size_t *ret_n,
 		   struct err *e) MUST_CHECK;
 
@@ -176,9 +184,11 @@ struct token_info {
 	int64_t created_unix_s;
 	bool revoked;
 };
+/* name: 1..63 of [A-Za-z0-9._-], else ERR_USAGE; one in use is ERR_CONFLICT (a revoked one may be used again). */
 int token_create(struct catalog *c, const char *name, unsigned scopes, char ret_token[static 80],
 		 struct err *e) MUST_CHECK;
 int token_list(struct catalog *c, struct token_info **ret, size_t *ret_n, struct err *e) MUST_CHECK;
+/* ERR_NOT_FOUND when no token in use has that name. */
 int token_revoke(struct catalog *c, const char *name, struct err *e) MUST_CHECK;
 /* 0 with *ret, or CATALOG_NOT_FOUND (unknown or revoked). */
 int token_check(struct catalog *c, struct str token, struct token_info *ret, struct err *e) MUST_CHECK;
