@@ -79,7 +79,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 libs_of = $(call lib,$(1)) $(foreach u,$(USES_$(1)),$(call lib,$(u)))
 pkgs_of = $(PKG_$(1)) $(foreach u,$(USES_$(1)),$(PKG_$(u)))
 ldlibs_of = $(EXTRA_$(1)) $(foreach u,$(USES_$(1)),$(EXTRA_$(u))) \
-	$$($(PKG_CONFIG) --libs $(call pkgs_of,$(1))) -lm
+	$$$$($(PKG_CONFIG) --libs $(call pkgs_of,$(1))) -lm
 
 PROGRAMS = $(BUILD)/unhexd $(BUILD)/unhex-indexer $(BUILD)/unhex-agent $(BUILD)/unhex
 MAIN_unhexd = server
