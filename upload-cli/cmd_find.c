@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/build_id.h"
+#include "base/cleanup.h"
+#include "upload-cli/command.h"
+#include <elfutils/debuginfod.h>
+#include <errno.h>
+#include <string.h>
+
+DEFINE_CLEANUP(debuginfod_client *, debuginfod_end)
+
+/* The debuginfod protocol knows GNU build-IDs only, as lower-case hex. */
+static int gnu_id(const char *text, char hex[static BUILD_ID_TEXT], struct err *e)
+{
+	struct build_id ids[2];
+
+	if (build_id_parse(str_from(text), ids, e) < 0)
+		return -1;
+	if (ids[0].kind != BUILD_ID_GNU)
+		return err_set(e, ERR_BAD_BUILD_ID, "%s is no GNU build-ID; debuginfod knows no other", text);
+	build_id_text(&ids[0], hex);
+	return 0;
+}
+
+static int find(debuginfod_client *client, const char *what, const char *hex, const char *extra,
+		char **ret_path, struct err *e)
+{
+	const unsigned char *id = (const unsigned char *)hex;
+
+	if (strcmp(what, "debuginfo") == 0)
+		return debuginfod_find_debuginfo(client, id, 0, ret_path);
+	if (strcmp(what, "executable") == 0)
+		return debuginfod_find_executable(client, id, 0, ret_path);
+	if (strcmp(what, "source") == 0 && extra)
+		return debuginfod_find_source(client, id, 0, extra, ret_path);
+	if (strcmp(what, "section") == 0 && extra)
+		return debuginfod_find_section(client, id, 0, extra, ret_path);
+	return err_set(e, ERR_USAGE, "find: say debuginfo ID, executable ID, source ID PATH or section ID NAME");
+}
+
+/* Asks our server, too: it speaks the protocol. */
+static void add_server(const char *server)
+{
+	const char *urls = getenv("DEBUGINFOD_URLS");
+	char both[8192];
+
+	if (!server || !*server)
+		return;
+	snprintf(both, sizeof(both), "%s%s%s", server, urls ? " " : "", urls ? urls : "");
+	setenv("DEBUGINFOD_URLS", both, 1);
+}
+
+static int run_find(const struct operands *words, struct err *e)
+{
+	_cleanup_(debuginfod_endp) debuginfod_client *client = debuginfod_begin();
+	_cleanup_free_ char *path = NULL;
+	char hex[BUILD_ID_TEXT];
+	int fd;
+
+	if (!client)
+		return err_nomem(e);
+	if (gnu_id(words->p[1], hex, e) < 0)
+		return -1;
+	fd = find(client, words->p[0], hex, words->n > 2 ? words->p[2] : NULL, &path, e);
+	if (fd == -1 && e->kind == ERR_USAGE)
+		return -1;
+	if (fd == -ENOENT || fd == -ENOSYS)
+		return err_set(e, ERR_NOT_FOUND, "no %s of %s%s", words->p[0], hex,
+			       getenv("DEBUGINFOD_URLS") ? "" : "; no server is named: set UNHEX_SERVER or "
+								"DEBUGINFOD_URLS");
+	if (fd < 0)
+		return err_set(e, ERR_UNAVAILABLE, "fetching %s of %s: %s", words->p[0], hex, strerror(-fd));
+	close(fd);
+	puts(path);
+	return 0;
+}
+
+int command_find(int argc, char **argv)
+{
+	struct server_options server = {0};
+	struct opt opts[] = {SERVER_OPTS(&server), {0}};
+	struct opt_table table = {
+		.opts = opts,
+		.env_prefix = "UNHEX_",
+		.usage = "unhex find debuginfo|executable|source|section ID [PATH|NAME]",
+		.intro = "Fetches what belongs to a build-ID and prints the path of the local copy. Asks the\n"
+			 "server named, then those of DEBUGINFOD_URLS; the copy lies in libdebuginfod's cache.",
+	};
+	struct operands words;
+	struct err e = ERR_INIT;
+	int code = EXIT_OK;
+
+	if (!command_parse(&table, argc, argv, &words, &code))
+		return code;
+	add_server(server.url);
+	if (words.n < 2 || words.n > 3)
+		code = command_usage("find: say what, and whose: unhex find debuginfo ID");
+	else if (run_find(&words, &e) < 0)
+		code = command_fail(&e);
+	free(words.p);
+	opt_deinit(&table);
+	return code;
+}

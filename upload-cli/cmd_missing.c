@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "upload-cli/command.h"
+#include "upload-cli/table.h"
+
+static void print_missing(const json_t *list)
+{
+	const json_t *m;
+	size_t i;
+
+	printf("%7s  %-20s %-40s %s\n", "share", "binary", "build-id", "why");
+	json_array_foreach(list, i, m) {
+		struct str id = json_get_str(m, "build_id"), fix = json_get_str(m, "fix");
+
+		printf("%6.2f%%  %-20.*s %-40.*s " STR_FMT "\n",
+		       100 * json_number_value(json_object_get(m, "share")), STR_ARG(json_get_str(m, "filename")),
+		       STR_ARG(id), STR_ARG(json_get_str(m, "reason")));
+		if (fix.n)
+			printf("         fix: " STR_FMT "\n", STR_ARG(fix));
+	}
+}
+
+static int missing(const struct server_options *server, bool as_json, struct err *e)
+{
+	struct remote remote;
+	json_t *answer;
+	size_t n;
+	int r;
+
+	if (remote_open(server, &remote, e) < 0)
+		return -1;
+	r = remote_get_json(&remote, "/v1/missing", &answer, e);
+	remote_close(&remote);
+	if (r < 0)
+		return -1;
+	n = json_array_size(json_object_get(answer, "missing"));
+	if (as_json)
+		table_print_json(answer);
+	else if (n)
+		print_missing(json_object_get(answer, "missing"));
+	else
+		fputs("unhex: nothing is missing\n", stderr);
+	json_decref(answer);
+	return 0;
+}
+
+int command_missing(int argc, char **argv)
+{
+	struct server_options server = {0};
+	bool as_json = false;
+	struct opt opts[] = {
+		SERVER_OPTS(&server),
+		{.name = "json", .type = OPT_FLAG, .target = &as_json, .flag_only = true,
+		 .help = "the server's answer as it is", .group = "Output"},
+		{0},
+	};
+	struct opt_table table = {
+		.opts = opts,
+		.env_prefix = "UNHEX_",
+		.usage = "unhex missing [--json]",
+		.intro = "Lists the binaries whose addresses the server could not name, by the profile weight\n"
+			 "lost to them, why, and the command that would help.",
+	};
+	struct operands words;
+	struct err e = ERR_INIT;
+	int code = EXIT_OK;
+
+	if (!command_parse(&table, argc, argv, &words, &code))
+		return code;
+	if (words.n)
+		code = command_usage("missing: takes no arguments");
+	else if (missing(&server, as_json, &e) < 0)
+		code = command_fail(&e);
+	free(words.p);
+	opt_deinit(&table);
+	return code;
+}
