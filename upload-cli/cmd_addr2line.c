@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "symbolizer/symbolize_json.h"
+#include "upload-cli/command.h"
+#include "upload-cli/frames_text.h"
+#include "upload-cli/indexer.h"
+#include <inttypes.h>
+
+enum { LINE_MAX_BYTES = 256, BATCH = 4096, REQUEST_MAX = 8 << 20 };
+
+struct addr2line {
+	struct frames_style style;
+	bool as_json;
+	char *elf;
+	char *index;
+	char *build_id;
+	struct server_options server;
+	struct opt_list debug_dirs;
+	/* one of the two */
+	struct uhx *uhx;
+	struct remote remote;
+	struct frames *frames; /* room for one answer */
+	struct buf text;
+};
+
+/* ---- printing ---------------------------------------------------------------------------------------- */
+
+static void print_answer(struct addr2line *a, uint64_t address, const struct frames *f, const char *reason)
+{
+	struct json_out j;
+
+	if (!a->as_json) {
+		frames_print(f, &a->style, stdout);
+		return;
+	}
+	buf_clear(&a->text);
+	j = JSON_OUT(&a->text);
+	symbolize_json_address(&j, address, f, reason);
+	fwrite(a->text.p, 1, a->text.n, stdout);
+	putchar('\n');
+}
+
+/* ---- local ---------------------------------------------------------------------------------------------- */
+
+static int open_local(struct addr2line *a, struct err *e)
+{
+	static char *const usual_dirs[] = {(char[]){"/usr/lib/debug"}, NULL};
+
+	if (a->index)
+		return uhx_open(a->index, &a->uhx, e);
+	return indexer_index(a->elf, NULL, a->debug_dirs.n ? a->debug_dirs.items : usual_dirs, &a->uhx, e);
+}
+
+static void answer_local(struct addr2line *a, const uint64_t *addresses, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uhx_lookup(a->uhx, addresses[i], a->frames);
+		print_answer(a, addresses[i], a->frames, "no source covers this address");
+	}
+}
+
+/* ---- by the server ---------------------------------------------------------------------------------------- */
+
+static void request_body(const struct addr2line *a, const uint64_t *addresses, size_t n, struct buf *out)
+{
+	struct json_out j = JSON_OUT(out);
+
+	json_obj(&j);
+	json_key(&j, "modules");
+	json_arr(&j);
+	json_obj(&j);
+	json_kv_cstr(&j, "build_id", a->build_id);
+	json_key(&j, "addresses");
+	json_arr(&j);
+	for (size_t i = 0; i < n; i++)
+		json_hex(&j, addresses[i]);
+	json_end_arr(&j);
+	json_end_obj(&j);
+	json_end_arr(&j);
+	json_end_obj(&j);
+}
+
+static void read_frame(const json_t *from, struct frame *f)
+{
+	*f = (struct frame){
+		.function = json_get_str(from, "function"),
+		.system_name = json_get_str(from, "system_name"),
+		.file = json_get_str(from, "file"),
+		.line = (uint32_t)json_get_u64(from, "line", 0),
+		.start_line = (uint32_t)json_get_u64(from, "start_line", 0),
+		.column = (uint32_t)json_get_u64(from, "column", 0),
+		.inlined = json_get_bool(from, "inlined", false),
+	};
+}
+
+static void print_remote_address(struct addr2line *a, const json_t *answer)
+{
+	const json_t *list = json_object_get(answer, "frames");
+
+	if (a->as_json) {
+		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		putchar('\n');
+		return;
+	}
+	a->frames->n = MIN(json_array_size(list), (size_t)FRAMES_MAX);
+	for (size_t i = 0; i < a->frames->n; i++)
+		read_frame(json_array_get(list, i), &a->frames->frame[i]);
+	frames_print(a->frames, &a->style, stdout);
+}
+
+static int print_module(struct addr2line *a, const json_t *answer, struct err *e)
+{
+	const json_t *module = json_array_get(json_object_get(answer, "modules"), 0);
+	const json_t *list = json_object_get(module, "addresses"), *address;
+	struct str status = json_get_str(module, "status");
+	size_t i;
+
+	json_array_foreach(list, i, address)
+		print_remote_address(a, address);
+	if (str_is(status, "missing") || str_is(status, "invalid"))
+		return err_set(e, ERR_NOT_FOUND, "the server has nothing for %s (" STR_FMT ")", a->build_id,
+			       STR_ARG(status));
+	if (str_is(status, "pending"))
+		return err_set(e, ERR_UNAVAILABLE, "%s is still being fetched or indexed; ask again", a->build_id);
+	return 0;
+}
+
+static int ask_server(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
+{
+	static const char *const headers[] = {"Content-Type: application/json", NULL};
+	struct http_request rq = HTTP_REQUEST_INIT;
+	struct http_response answer = {0};
+	struct buf body = BUF_INIT(REQUEST_MAX);
+	json_t *parsed;
+	int r = -1;
+
+	request_body(a, addresses, n, &body);
+	rq.method = "POST";
+	rq.headers = headers;
+	rq.body = buf_str(&body);
+	if (buf_check(&body, "the request", e) == 0 && remote_do(&a->remote, &rq, "/v1/symbolize", &answer, e) == 0 &&
+	    http_status_err(&answer, a->remote.url, e) == 0 && json_parse(buf_str(&answer.body), &parsed, e) == 0) {
+		r = print_module(a, parsed, e);
+		json_decref(parsed);
+	}
+	http_response_deinit(&answer);
+	buf_deinit(&body);
+	return r;
+}
+
+/* ---- the addresses ------------------------------------------------------------------------------------------ */
+
+static int answer(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
+{
+	if (n == 0)
+		return 0;
+	if (!a->uhx)
+		return ask_server(a, addresses, n, e);
+	answer_local(a, addresses, n);
+	return 0;
+}
+
+static int parse_address(struct str text, uint64_t *ret, struct err *e)
+{
+	if (!str_hex_to_u64(str_trim(text), ret))
+		return err_set(e, ERR_BAD_ADDRESS, "'" STR_FMT "' is not a hexadecimal address", STR_ARG(text));
+	return 0;
+}
+
+static int answer_operands(struct addr2line *a, const struct operands *words, struct err *e)
+{
+	_cleanup_free_ uint64_t *list = mem_calloc(words->n, sizeof(*list));
+
+	if (!list)
+		return err_nomem(e);
+	for (size_t i = 0; i < words->n; i++) {
+		if (parse_address(str_from(words->p[i]), &list[i], e) < 0)
+			return -1;
+	}
+	return answer(a, list, words->n, e);
+}
+
+/* A person typing wants each answer at once; a pipe wants batches. */
+static int answer_stdin(struct addr2line *a, struct err *e)
+{
+	_cleanup_free_ uint64_t *batch = mem_calloc(BATCH, sizeof(*batch));
+	size_t limit = a->uhx && isatty(STDIN_FILENO) ? 1 : BATCH, n = 0;
+	char line[LINE_MAX_BYTES];
+
+	if (!batch)
+		return err_nomem(e);
+	while (fgets(line, sizeof(line), stdin)) {
+		if (str_trim(str_from(line)).n == 0)
+			continue;
+		if (parse_address(str_from(line), &batch[n++], e) < 0)
+			return -1;
+		if (n == limit) {
+			if (answer(a, batch, n, e) < 0)
+				return -1;
+			fflush(stdout);
+			n = 0;
+		}
+	}
+	return answer(a, batch, n, e);
+}
+
+static int run_addr2line(struct addr2line *a, const struct operands *words, struct err *e)
+{
+	int r;
+
+	a->frames = mem_zalloc(sizeof(*a->frames));
+	a->text = BUF_INIT(4 << 20);
+	if (!a->frames)
+		return err_nomem(e);
+	r = a->build_id ? remote_open(&a->server, &a->remote, e) : open_local(a, e);
+	if (r == 0)
+		r = words->n ? answer_operands(a, words, e) : answer_stdin(a, e);
+	uhx_unref(a->uhx);
+	remote_close(&a->remote);
+	buf_deinit(&a->text);
+	free(a->frames);
+	return r;
+}
+
+int command_addr2line(int argc, char **argv)
+{
+	struct addr2line a = {0};
+	struct opt opts[] = {
+		{.name = "exe", .short_name = 'e', .type = OPT_STRING, .target = &a.elf, .arg = "ELF", .flag_only = true,
+		 .help = "look the addresses up in this file (and its debug file)", .group = "Where from (one of)"},
+		{.name = "index", .type = OPT_STRING, .target = &a.index, .arg = "F.uhx", .flag_only = true,
+		 .help = "in this index, made by unhex-indexer"},
+		{.name = "build-id", .type = OPT_STRING, .target = &a.build_id, .arg = "ID", .flag_only = true,
+		 .help = "ask the server about this binary"},
+		{.name = "debug-dir", .type = OPT_LIST, .target = &a.debug_dirs, .arg = "DIR", .flag_only = true,
+		 .help = "where debug files of -e ELF may lie (default /usr/lib/debug)"},
+		{.name = "functions", .short_name = 'f', .type = OPT_FLAG, .target = &a.style.functions, .flag_only = true,
+		 .help = "print function names", .group = "Output"},
+		{.name = "inlines", .short_name = 'i', .type = OPT_FLAG, .target = &a.style.inlines, .flag_only = true,
+		 .help = "print the functions it is inlined into, innermost first"},
+		{.name = "demangle", .short_name = 'C', .type = OPT_FLAG, .target = &a.style.demangle, .flag_only = true,
+		 .help = "demangle names"},
+		{.name = "json", .type = OPT_FLAG, .target = &a.as_json, .flag_only = true,
+		 .help = "one JSON object an address, all of the above"},
+		SERVER_OPTS(&a.server),
+		{0},
+	};
+	struct opt_table table = {
+		.opts = opts,
+		.env_prefix = "UNHEX_",
+		.usage = "unhex addr2line [-f] [-i] [-C] [--json] (-e ELF|--index F|--build-id ID) [ADDR]...",
+		.intro = "Names addresses: ELF virtual addresses in hex, from the arguments or, with none, from\n"
+			 "standard input, one a line.\n"
+			 "\n"
+			 "  unhex addr2line -f -i -e ./app 0x1139\n"
+			 "  unhex addr2line --json --build-id 93ac61ec… --server http://unhex:8002 0x1139",
+	};
+	struct operands words;
+	struct err e = ERR_INIT;
+	int code = EXIT_OK;
+
+	if (!command_parse(&table, argc, argv, &words, &code))
+		return code;
+	if (!!a.elf + !!a.index + !!a.build_id != 1)
+		code = command_usage("addr2line: say exactly one of -e ELF, --index F.uhx, --build-id ID");
+	else if (run_addr2line(&a, &words, &e) < 0)
+		code = command_fail(&e);
+	free(words.p);
+	opt_deinit(&table);
+	return code;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames as addr2line prints them: a function line (with -f) and a `file:line` line for the innermost
+ * frame, and for each function it is inlined into (with -i); `??` and `??:0` where nothing is known. The
+ * same shape as binutils addr2line and llvm-symbolizer --output-style=GNU.
+ */
+#ifndef UPLOAD_CLI_FRAMES_TEXT_H
+#define UPLOAD_CLI_FRAMES_TEXT_H
+
+#include "symbolizer/frame.h"
+#include <stdio.h>
+
+struct frames_style {
+	bool functions; /* -f */
+	bool inlines;   /* -i */
+	bool demangle;  /* -C */
+};
+
+void frames_print(const struct frames *f, const struct frames_style *style, FILE *out);
+
+#endif
