@@ -129,6 +129,9 @@ int pprof_decode(struct str bytes, const struct pprof_limits *limits, struct are
  */
 int pprof_encode(const struct pprof *p, struct buf *out, struct err *e) MUST_CHECK;
 
+/* Which of a sample's values counts where one is asked for: default_sample_type, else the last. */
+size_t pprof_default_value(const struct pprof *p);
+
 /*
  * Profiles of the same sample types into one; the rules, and the one-by-one form, are in pprof_merge.h.
  * ERR_BAD_PPROF where the types differ, ERR_BAD_REQUEST for none, ERR_NOMEM. The result borrows from the

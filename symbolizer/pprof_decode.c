@@ -11,17 +11,6 @@
 // number. So the first two passes only sort messages by kind; each kind is decoded when all it refers
 // to is there.
 
-const struct pprof_limits pprof_limits_default = {
-	.identity_bytes = MIB(256),
-	.samples = 4 << 20,
-	.locations = 4 << 20,
-	.functions = 4 << 20,
-	.strings = 8 << 20,
-	.stack_depth = 4096,
-	.lines_per_location = 256,
-	.labels_per_sample = 1024,
-};
-
 // Messages of one kind: PROFILE_SAMPLE_TYPE … PROFILE_STRING; OTHER are the profile's own fields.
 enum { OTHER = 0, KIND_COUNT = PROFILE_STRING + 1 };
 

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbolizer/pprof_functions.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+enum { ITEMS_MAX = 1 << 30 };
+
+struct function_key {
+	int64_t start_line;
+	uint32_t name, system_name, filename, reserved;
+};
+_Static_assert(sizeof(struct function_key) == 24, "compared as bytes: no padding");
+
+static int put_text(struct pprof_functions *fs, struct str *s, bool copy, uint32_t *ret)
+{
+	struct str text = s->n ? *s : STR_EMPTY;
+	int is_new = copy ? str_set_copy(&fs->texts, text, ret) :
+			    str_set_borrow(&fs->texts, text, ret);
+
+	if (is_new < 0)
+		return -1;
+	*s = fs->texts.keys[*ret];
+	return 0;
+}
+
+// Makes the key, and lets the function's text point to the one copy of it.
+static int make_key(struct pprof_functions *fs, struct pprof_function *f, bool copy,
+		    struct function_key *ret)
+{
+	*ret = (struct function_key){.start_line = f->start_line};
+	if (put_text(fs, &f->name, copy, &ret->name) ||
+	    put_text(fs, &f->system_name, copy, &ret->system_name))
+		return -1;
+	return put_text(fs, &f->filename, copy, &ret->filename);
+}
+
+static int append(struct pprof_functions *fs, const struct pprof_function *f)
+{
+	if (mem_grow(&fs->items, &fs->cap, fs->n + 1, sizeof(*fs->items), ITEMS_MAX))
+		return -1;
+	fs->items[fs->n++] = *f;
+	return 0;
+}
+
+// 1: not known yet; the next item will be it. 0: *ret is its position.
+static int find_or_announce(struct pprof_functions *fs, const struct function_key *key,
+			    uint32_t *ret)
+{
+	struct str bytes = {(const char *)key, sizeof(*key)};
+	uint32_t number;
+	int is_new = str_set_copy(&fs->keys, bytes, &number);
+
+	if (is_new < 0)
+		return -1;
+	if (is_new) {
+		if (mem_grow(&fs->by_key, &fs->by_key_cap, fs->keys.n, sizeof(*fs->by_key),
+			     ITEMS_MAX))
+			return -1;
+		fs->by_key[number] = (uint32_t)fs->n;
+	}
+	*ret = fs->by_key[number];
+	return is_new;
+}
+
+// Functions with fields that we do not know are left alone, and new ones are not taken for them.
+static int adopt(struct pprof_functions *fs, const struct pprof_function *from)
+{
+	struct pprof_function f = *from;
+	struct function_key key;
+	uint32_t position;
+
+	if (!f.unknown.n &&
+	    (make_key(fs, &f, false, &key) || find_or_announce(fs, &key, &position) < 0))
+		return -1;
+	return append(fs, &f);
+}
+
+int pprof_functions_init(struct pprof_functions *fs, const struct pprof *p)
+{
+	*fs = (struct pprof_functions){
+		.arena = p->arena,
+		.texts = STR_SET_INIT(p->arena),
+		.keys = STR_SET_INIT(p->arena),
+	};
+	for (size_t i = 0; i < p->function_count; i++) {
+		if (adopt(fs, &p->functions[i]))
+			return -1;
+	}
+	return 0;
+}
+
+void pprof_functions_deinit(struct pprof_functions *fs)
+{
+	free(fs->items);
+	free(fs->by_key);
+	str_set_deinit(&fs->texts);
+	str_set_deinit(&fs->keys);
+}
+
+int pprof_functions_put(struct pprof_functions *fs, const struct pprof_function *f, uint32_t *ret)
+{
+	struct pprof_function own = *f;
+	struct function_key key;
+	int is_new;
+
+	own.unknown = STR_EMPTY;
+	if (make_key(fs, &own, true, &key))
+		return -1;
+	is_new = find_or_announce(fs, &key, ret);
+	if (is_new < 0)
+		return -1;
+	return is_new ? append(fs, &own) : 0;
+}
+
+int pprof_functions_lines(struct pprof_functions *fs, const struct frames *f,
+			  struct pprof_line **ret)
+{
+	struct pprof_line *lines = arena_array(fs->arena, f->n, struct pprof_line);
+
+	if (!lines)
+		return -1;
+	for (size_t i = 0; i < f->n; i++) {
+		const struct frame *frame = &f->frame[i];
+		const struct pprof_function function = {
+			.name = frame->function,
+			.system_name = frame->system_name,
+			.filename = frame->file,
+			.start_line = frame->start_line,
+		};
+
+		lines[i] = (struct pprof_line){
+			.line = frame->line,
+			.column = i ? 0 : frame->column,
+			.unknown = STR_EMPTY,
+		};
+		if (pprof_functions_put(fs, &function, &lines[i].function))
+			return -1;
+	}
+	*ret = lines;
+	return 0;
+}
+
+static void mark_used(const struct pprof *p, uint32_t *moved)
+{
+	for (size_t i = 0; i < p->location_count; i++) {
+		for (size_t k = 0; k < p->locations[i].line_count; k++)
+			moved[p->locations[i].lines[k].function] = 1;
+	}
+}
+
+static void renumber_lines(struct pprof *p, const uint32_t *moved)
+{
+	for (size_t i = 0; i < p->location_count; i++) {
+		for (size_t k = 0; k < p->locations[i].line_count; k++) {
+			struct pprof_line *line = &p->locations[i].lines[k];
+
+			line->function = moved[line->function];
+		}
+	}
+}
+
+int pprof_functions_finish(struct pprof_functions *fs, struct pprof *p)
+{
+	_cleanup_free_ uint32_t *moved = mem_calloc(fs->n, sizeof(*moved));
+	struct pprof_function *kept = arena_array(p->arena, fs->n, struct pprof_function);
+	uint32_t n = 0;
+
+	if (!moved || !kept)
+		return -1;
+	mark_used(p, moved);
+	for (size_t i = 0; i < fs->n; i++) {
+		if (!moved[i])
+			continue;
+		kept[n] = fs->items[i];
+		moved[i] = n++;
+	}
+	renumber_lines(p, moved);
+	p->functions = kept;
+	p->function_count = n;
+	return 0;
+}
