@@ -45,11 +45,9 @@ static void print_answer(struct addr2line *a, uint64_t address, const struct fra
 
 static int open_local(struct addr2line *a, struct err *e)
 {
-	static char *const usual_dirs[] = {(char[]){"/usr/lib/debug"}, NULL};
-
 	if (a->index)
 		return uhx_open(a->index, &a->uhx, e);
-	return indexer_index(a->elf, NULL, a->debug_dirs.n ? a->debug_dirs.items : usual_dirs, &a->uhx, e);
+	return indexer_index(a->elf, NULL, a->debug_dirs.n ? a->debug_dirs.items : indexer_usual_debug_dirs, &a->uhx, e);
 }
 
 static void answer_local(struct addr2line *a, const uint64_t *addresses, size_t n)

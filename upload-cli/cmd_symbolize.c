@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "symbolizer/pprof_symbolize.h"
 #include "upload-cli/command.h"
+#include "upload-cli/indexer.h"
 #include "upload-cli/local_resolver.h"
 #include <inttypes.h>
 
@@ -79,14 +80,13 @@ static int add_hints(struct local_resolver *l, const struct pprof *p, struct err
 
 static int put_names(const struct symbolize *s, struct pprof *p, struct err *e)
 {
-	static char *const usual_dirs[] = {(char[]){"/usr/lib/debug"}, NULL};
 	struct symbolize_options options = {0};
 	struct symbolize_stats stats;
 	struct local_resolver *l;
 	int r = -1;
 
 	if (parse_rename(s->rename, &options.rename, e) < 0 ||
-	    local_resolver_new(s->debug_dirs.n ? s->debug_dirs.items : usual_dirs, &l, e) < 0)
+	    local_resolver_new(s->debug_dirs.n ? s->debug_dirs.items : indexer_usual_debug_dirs, &l, e) < 0)
 		return -1;
 	if (add_hints(l, p, e) == 0)
 		r = pprof_symbolize(p, local_resolver_resolver(l), &options, &stats, e);

@@ -9,6 +9,9 @@
 
 enum { ARGS_MAX = 64, REPORT_MAX = 8 << 20, STDERR_MAX = 64 << 10, IDS_MAX = 16, DEADLINE_MS = 600000 };
 
+static char usual_dir[] = "/usr/lib/debug";
+char *const indexer_usual_debug_dirs[] = {usual_dir, NULL};
+
 /* What the indexer said went wrong, as our error. */
 static int told_error(const struct subproc_result *r, struct err *e)
 {

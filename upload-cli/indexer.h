@@ -11,6 +11,9 @@
 #include "base/json.h"
 #include "symbolizer/uhx_reader.h"
 
+/* Where distributions put debug files; NULL-terminated. */
+extern char *const indexer_usual_debug_dirs[];
+
 /* The probe report (an object; json_decref). ERR_NOT_ELF, ERR_BAD_ELF, … with the path in the message. */
 int indexer_probe(const char *elf, json_t **ret, struct err *e) MUST_CHECK;
 /* All IDs of a report, in its order. *ret is released with free(). */
