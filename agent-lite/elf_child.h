@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The unprivileged process that reads ELF files for the privileged agent. The agent opens a file, sends
+ * the descriptor over a socketpair (SCM_RIGHTS), and gets back one struct elf_ident or an error. The
+ * child is this same program started afresh (`--elf-child`), with no other descriptor, no environment,
+ * uid nobody where the agent is root, and base/sandbox.h around it. A child that crashes, loops or
+ * answers nonsense is killed and replaced; the file at fault is reported as unreadable.
+ *
+ * One owner thread.
+ */
+#ifndef AGENT_ELF_CHILD_H
+#define AGENT_ELF_CHILD_H
+
+#include "agent-lite/elf_ident.h"
+
+/* argv[1] of the child; its socket is descriptor 3. */
+#define ELF_CHILD_ARG "--elf-child"
+
+struct elf_child;
+
+/* program: the executable to start, NULL for the running one. The child is started on first use. */
+int elf_child_new(const char *program, struct elf_child **ret, struct err *e) MUST_CHECK;
+/*
+ * Identity of the regular file fd, which stays the caller's. Errors of elf_ident_read(), and
+ * ERR_TIMEOUT, ERR_INTERNAL when the child hung or died over it.
+ */
+int elf_child_ident(struct elf_child *c, int fd, struct elf_ident *ret, struct err *e) MUST_CHECK;
+/* Children started so far: more than one means that some died. */
+unsigned elf_child_starts(const struct elf_child *c);
+void elf_child_free(struct elf_child *c);
+
+/* What main() runs when started with ELF_CHILD_ARG. Returns the exit code. */
+int elf_child_main(void);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The executable mappings of one process, as /proc/PID/maps lists them (proc(5)): a sorted array of
+ * address ranges with what backs each. Text in, structures out; opens nothing. A struct mappings owns
+ * its array and paths. One owner thread.
+ */
+#ifndef AGENT_MAPPINGS_H
+#define AGENT_MAPPINGS_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum {
+	MAPPINGS_MAX = 4096, /* executable ranges of one process; more are counted, not kept */
+	MAPPING_PATH_MAX = 1024,
+};
+
+struct module;
+
+enum mapping_kind {
+	MAPPING_FILE,
+	MAPPING_ANON, /* JIT code and the like; also [heap], [stack] */
+	MAPPING_VDSO,
+	MAPPING_VSYSCALL,
+};
+
+struct mapping {
+	uint64_t start;
+	uint64_t end;
+	uint64_t offset; /* in the file */
+	uint64_t device; /* makedev(major, minor) */
+	uint64_t inode;
+	enum mapping_kind kind;
+	bool deleted; /* the path no longer names this file */
+	char *path;   /* MAPPING_FILE only; without " (deleted)"; valid UTF-8 */
+	struct module *module; /* for the owner's use; NULL after parsing, never touched here */
+};
+
+struct mappings {
+	struct mapping *items; /* ascending, not overlapping */
+	size_t n;
+	size_t cap;
+	size_t dropped; /* beyond MAPPINGS_MAX, or lines that could not be read */
+};
+
+#define MAPPINGS_INIT ((struct mappings){NULL, 0, 0, 0})
+
+void mappings_deinit(struct mappings *m);
+/* Replaces what m held. Lines that make no sense are counted in `dropped`; -1: ERR_NOMEM only. */
+int mappings_parse(struct mappings *m, struct str maps_text, struct err *e) MUST_CHECK;
+/* The range that holds the address; NULL when none does. */
+struct mapping *mappings_find(const struct mappings *m, uint64_t address);
+
+#endif

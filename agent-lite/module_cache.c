@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent-lite/module_cache.h"
+
+#include "agent-lite/elf_child.h"
+#include "base/io.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define FIRST_64BIT_ADDRESS (UINT64_C(1) << 32)
+
+struct module_cache {
+	struct map by_file; /* struct file_key -> struct module *, one reference each */
+	struct module *special[MODULE_SPECIAL_COUNT];
+	struct elf_child *reader;
+	struct module_cache_stats stats;
+};
+
+struct file_key {
+	uint64_t device;
+	uint64_t inode;
+	uint64_t size;
+	int64_t ctime_s;
+	int64_t ctime_ns;
+};
+
+static const char *const special_names[MODULE_SPECIAL_COUNT] = {
+	[MODULE_UNKNOWN] = "[unknown]",   [MODULE_ANON] = "[anon]",
+	[MODULE_VDSO] = "[vdso]",         [MODULE_VSYSCALL] = "[vsyscall]",
+	[MODULE_KERNEL] = "[kernel]",     [MODULE_KERNEL_OTHER] = "[kernel module]",
+};
+
+/*
+ * The kernel maps the same image into every 64-bit process, so ours stands for all. It has no file: the
+ * reader gets a copy of its pages.
+ */
+static int vdso_fd(void)
+{
+	enum { VDSO_BYTES = 4096 }; // headers and notes lie in the first page
+	const void *image = (const void *)getauxval(AT_SYSINFO_EHDR);
+	struct err err;
+	int fd;
+
+	if (!image)
+		return -1;
+	fd = memfd_create("vdso", MFD_CLOEXEC);
+	if (fd >= 0 && io_write_all(fd, image, VDSO_BYTES, &err) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/*
+ * Also the proof that the reader works at all: a profile in which no binary has an ID is worth nothing.
+ * 1: *ret is set; 0: there is none here.
+ */
+static int read_vdso(struct module_cache *c, struct elf_ident *ret, struct err *e)
+{
+	_cleanup_close_ int fd = vdso_fd();
+
+	if (fd < 0)
+		return 0;
+	if (elf_child_ident(c->reader, fd, ret, e) == 0)
+		return ret->id.kind == BUILD_ID_GNU;
+	switch (e->kind) {
+	case ERR_NOT_ELF:
+	case ERR_BAD_ELF:
+	case ERR_UNSUPPORTED:
+		return 0;
+	default:
+		return err_wrap(e, "the sandboxed ELF reader does not work here");
+	}
+}
+
+static int make_special(struct module_cache *c, struct err *e)
+{
+	struct elf_ident vdso;
+	int known = read_vdso(c, &vdso, e);
+
+	if (known < 0)
+		return -1;
+	for (int i = 0; i < MODULE_SPECIAL_COUNT; i++) {
+		bool has_id = i == MODULE_VDSO && known;
+
+		c->special[i] = module_new(special_names[i], has_id ? &vdso : NULL);
+		if (!c->special[i])
+			return err_nomem(e);
+	}
+	return 0;
+}
+
+int module_cache_new(const char *elf_program, struct module_cache **ret, struct err *e)
+{
+	struct module_cache *c = mem_zalloc(sizeof(*c));
+
+	if (!c)
+		return err_nomem(e);
+	c->by_file = MAP_INIT;
+	if (elf_child_new(elf_program, &c->reader, e) < 0 || make_special(c, e) < 0) {
+		module_cache_free(c);
+		return -1;
+	}
+	*ret = c;
+	return 0;
+}
+
+void module_cache_free(struct module_cache *c)
+{
+	size_t pos = 0;
+	struct str key;
+	void *m;
+
+	if (!c)
+		return;
+	while (map_next(&c->by_file, &pos, &key, &m))
+		module_unref(m);
+	map_deinit(&c->by_file);
+	for (int i = 0; i < MODULE_SPECIAL_COUNT; i++)
+		module_unref(c->special[i]);
+	elf_child_free(c->reader);
+	free(c);
+}
+
+static void evict_unused(struct module_cache *c)
+{
+	size_t pos = 0;
+	struct str key;
+	void *value;
+
+	while (map_next(&c->by_file, &pos, &key, &value)) {
+		struct module *m = value;
+
+		if (m->refs > 1)
+			continue;
+		map_del(&c->by_file, key);
+		module_unref(m);
+		c->stats.evicted++;
+	}
+}
+
+static int read_module(struct module_cache *c, int fd, const char *filename, struct module **ret,
+		       struct err *e)
+{
+	struct elf_ident ident;
+	struct err reason;
+	bool known = elf_child_ident(c->reader, fd, &ident, &reason) == 0;
+
+	c->stats.files_read++;
+	if (!known)
+		c->stats.files_failed++;
+	*ret = module_new(filename, known ? &ident : NULL);
+	return *ret ? 0 : err_nomem(e);
+}
+
+int module_cache_get(struct module_cache *c, int fd, const char *filename, struct module **ret,
+		     struct err *e)
+{
+	_cleanup_(module_unrefp) struct module *m = NULL;
+	struct file_key key = {0};
+	struct stat st;
+	struct str bytes = {(const char *)&key, sizeof(key)};
+	struct module *known;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "fstat of %s", filename);
+	key.device = st.st_dev;
+	key.inode = st.st_ino;
+	key.size = (uint64_t)st.st_size;
+	key.ctime_s = st.st_ctim.tv_sec;
+	key.ctime_ns = st.st_ctim.tv_nsec;
+	known = map_get(&c->by_file, bytes);
+	if (known) {
+		*ret = module_ref(known);
+		return 0;
+	}
+	if (read_module(c, fd, filename, &m, e) < 0)
+		return -1;
+	if (c->by_file.n >= MODULE_CACHE_MAX)
+		evict_unused(c);
+	if (c->by_file.n < MODULE_CACHE_MAX) {
+		if (map_set(&c->by_file, bytes, m, NULL) < 0)
+			return err_nomem(e);
+		module_ref(m);
+	}
+	*ret = steal_ptr(m);
+	return 0;
+}
+
+int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int fd, struct module **ret,
+			    struct err *e)
+{
+	enum module_special which = MODULE_ANON;
+
+	if (m->kind == MAPPING_FILE && fd >= 0)
+		return module_cache_get(c, fd, m->path, ret, e);
+	if (m->kind == MAPPING_FILE) {
+		*ret = module_new(m->path, NULL);
+		return *ret ? 0 : err_nomem(e);
+	}
+	// A 32-bit process has another vdso.
+	if (m->kind == MAPPING_VDSO && m->start >= FIRST_64BIT_ADDRESS)
+		which = MODULE_VDSO;
+	else if (m->kind == MAPPING_VSYSCALL)
+		which = MODULE_VSYSCALL;
+	*ret = module_ref(c->special[which]);
+	return 0;
+}
+
+int module_open(const char *path)
+{
+	// Not blocking: what looked like a file may have become a FIFO.
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int module_open_if_inode(const char *path, uint64_t inode)
+{
+	int fd = module_open(path);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_ino != inode)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+struct module *module_cache_special(struct module_cache *c, enum module_special which)
+{
+	return c->special[which];
+}
+
+void module_cache_set_kernel(struct module_cache *c, const struct build_id *id)
+{
+	build_id_text(id, c->special[MODULE_KERNEL]->build_id);
+}
+
+void module_cache_stats(const struct module_cache *c, struct module_cache_stats *ret)
+{
+	*ret = c->stats;
+	ret->reader_starts = elf_child_starts(c->reader);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of unhex-agent (and UNHEX_SERVER, UNHEX_TOKEN_FILE, …), parsed and checked. Owns
+ * its strings.
+ */
+#ifndef AGENT_OPTIONS_H
+#define AGENT_OPTIONS_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/opt.h"
+
+struct options {
+	char *server;
+	char *token_file;
+	uint64_t hz;
+	uint64_t interval_ms;
+	struct opt_list pid_texts;
+	struct opt_list cgroups;
+	uint64_t once_ms; /* 0: until told to stop */
+	bool to_stdout;
+	char *output;
+	bool check;
+	bool from_samples;
+	char **files; /* operands (the strings are argv's); with from_samples only */
+	size_t file_count;
+	uint32_t *pids; /* of pid_texts */
+	/* accepted, so that they can say that they are not there yet */
+	bool off_cpu;
+	bool upload;
+	char *spool_dir;
+};
+
+/* 0, OPT_HELP or OPT_VERSION (print, exit 0), -1 with ERR_USAGE. Call options_deinit() in any case. */
+int options_parse(struct options *o, int argc, char **argv, struct err *e) MUST_CHECK;
+void options_help(struct buf *out);
+void options_deinit(struct options *o);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent-lite/profile.h"
+
+#include "base/cleanup.h"
+#include "base/compress.h"
+#include "base/pb.h"
+
+enum {
+	PROFILE_MAX = 64 << 20, // before compression
+	GZIP_LEVEL = 1,         // 1 ms rather than 19 for 6 % more bytes
+};
+
+#define NS_PER_S 1000000000u
+
+/* Field numbers of profile.proto. */
+enum {
+	PROFILE_SAMPLE_TYPE = 1,
+	PROFILE_SAMPLE = 2,
+	PROFILE_MAPPING = 3,
+	PROFILE_LOCATION = 4,
+	PROFILE_STRING_TABLE = 6,
+	PROFILE_TIME_NANOS = 9,
+	PROFILE_DURATION_NANOS = 10,
+	PROFILE_PERIOD_TYPE = 11,
+	PROFILE_PERIOD = 12,
+	PROFILE_DEFAULT_SAMPLE_TYPE = 14,
+	VALUE_TYPE_TYPE = 1,
+	VALUE_TYPE_UNIT = 2,
+	SAMPLE_LOCATION_ID = 1,
+	SAMPLE_VALUE = 2,
+	SAMPLE_LABEL = 3,
+	LABEL_KEY = 1,
+	LABEL_STR = 2,
+	LABEL_NUM = 3,
+	MAPPING_ID = 1,
+	MAPPING_FILENAME = 5,
+	MAPPING_BUILD_ID = 6,
+	LOCATION_ID = 1,
+	LOCATION_MAPPING_ID = 2,
+	LOCATION_ADDRESS = 3,
+};
+
+/* The string table: these, then the stacks' names, then two for each module. */
+enum { S_EMPTY, S_CPU, S_NANOSECONDS, S_COMM, S_THREAD, S_PID, S_FIXED_COUNT };
+
+static const char *const fixed_strings[S_FIXED_COUNT] = {
+	[S_EMPTY] = "",         [S_CPU] = "cpu",       [S_NANOSECONDS] = "nanoseconds",
+	[S_COMM] = "comm",      [S_THREAD] = "thread", [S_PID] = "pid",
+};
+
+static uint64_t name_string(uint32_t name)
+{
+	return S_FIXED_COUNT + (uint64_t)name;
+}
+
+static uint64_t filename_string(const struct stacks *s, size_t module)
+{
+	return S_FIXED_COUNT + s->name_count + 2 * module;
+}
+
+static void put_strings(struct buf *b, const struct stacks *s)
+{
+	for (size_t i = 0; i < S_FIXED_COUNT; i++)
+		pb_put_bytes_always(b, PROFILE_STRING_TABLE, str_from(fixed_strings[i]));
+	for (size_t i = 0; i < s->name_count; i++)
+		pb_put_bytes_always(b, PROFILE_STRING_TABLE, str_from(s->names[i]));
+	for (size_t i = 0; i < s->module_count; i++) {
+		pb_put_bytes_always(b, PROFILE_STRING_TABLE, str_from(s->modules[i]->filename));
+		pb_put_bytes_always(b, PROFILE_STRING_TABLE, str_from(s->modules[i]->build_id));
+	}
+}
+
+static void put_value_type(struct buf *b, uint32_t field)
+{
+	size_t m = pb_open(b, field);
+
+	pb_put_u64(b, VALUE_TYPE_TYPE, S_CPU);
+	pb_put_u64(b, VALUE_TYPE_UNIT, S_NANOSECONDS);
+	pb_close(b, m);
+}
+
+static void put_label_str(struct buf *b, uint64_t key, uint64_t str)
+{
+	size_t m = pb_open(b, SAMPLE_LABEL);
+
+	pb_put_u64(b, LABEL_KEY, key);
+	pb_put_u64(b, LABEL_STR, str);
+	pb_close(b, m);
+}
+
+static void put_label_num(struct buf *b, uint64_t key, uint64_t num)
+{
+	size_t m = pb_open(b, SAMPLE_LABEL);
+
+	pb_put_u64(b, LABEL_KEY, key);
+	pb_put_u64(b, LABEL_NUM, num);
+	pb_close(b, m);
+}
+
+static void put_sample(struct buf *b, const struct stack *stack, uint64_t period)
+{
+	uint64_t ids[STACK_DEPTH_MAX];
+	uint64_t value = stack->count * period;
+	size_t m = pb_open(b, PROFILE_SAMPLE);
+
+	for (size_t i = 0; i < stack->location_count; i++)
+		ids[i] = (uint64_t)stack->locations[i] + 1;
+	pb_put_packed(b, SAMPLE_LOCATION_ID, ids, stack->location_count);
+	pb_put_packed(b, SAMPLE_VALUE, &value, 1);
+	put_label_str(b, S_COMM, name_string(stack->comm));
+	put_label_str(b, S_THREAD, name_string(stack->thread));
+	put_label_num(b, S_PID, stack->pid);
+	pb_close(b, m);
+}
+
+static void put_mappings(struct buf *b, const struct stacks *s)
+{
+	for (size_t i = 0; i < s->module_count; i++) {
+		size_t m = pb_open(b, PROFILE_MAPPING);
+
+		pb_put_u64(b, MAPPING_ID, i + 1);
+		pb_put_u64(b, MAPPING_FILENAME, filename_string(s, i));
+		if (s->modules[i]->build_id[0])
+			pb_put_u64(b, MAPPING_BUILD_ID, filename_string(s, i) + 1);
+		pb_close(b, m);
+	}
+}
+
+static void put_locations(struct buf *b, const struct stacks *s)
+{
+	for (size_t i = 0; i < s->location_count; i++) {
+		size_t m = pb_open(b, PROFILE_LOCATION);
+
+		pb_put_u64(b, LOCATION_ID, i + 1);
+		pb_put_u64(b, LOCATION_MAPPING_ID, (uint64_t)s->locations[i].module + 1);
+		pb_put_u64(b, LOCATION_ADDRESS, s->locations[i].address);
+		pb_close(b, m);
+	}
+}
+
+int profile_encode(const struct stacks *s, const struct profile_info *info, struct buf *out, struct err *e)
+{
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT(PROFILE_MAX);
+	uint64_t period = NS_PER_S / info->hz;
+
+	put_value_type(&b, PROFILE_SAMPLE_TYPE);
+	for (size_t i = 0; i < s->stack_count; i++)
+		put_sample(&b, &s->stacks[i], period);
+	put_mappings(&b, s);
+	put_locations(&b, s);
+	put_strings(&b, s);
+	pb_put_u64(&b, PROFILE_TIME_NANOS, (uint64_t)info->time_ns);
+	pb_put_u64(&b, PROFILE_DURATION_NANOS, (uint64_t)info->duration_ns);
+	put_value_type(&b, PROFILE_PERIOD_TYPE);
+	pb_put_u64(&b, PROFILE_PERIOD, period);
+	pb_put_u64(&b, PROFILE_DEFAULT_SAMPLE_TYPE, S_CPU);
+	if (buf_check(&b, "the profile", e) < 0)
+		return -1;
+	return gzip_compress(buf_str(&b), GZIP_LEVEL, out, e);
+}

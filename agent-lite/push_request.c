@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent-lite/push_request.h"
+
+#include "base/cleanup.h"
+#include "base/pb.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+enum { RAW_PROFILE_MAX = 16 << 20 };
+
+/* Field numbers of push.proto. */
+enum {
+	REQUEST_SERIES = 1,
+	SERIES_LABELS = 1,
+	SERIES_SAMPLES = 2,
+	SAMPLE_RAW_PROFILE = 1,
+	SAMPLE_ID = 2,
+	LABEL_NAME = 1,
+	LABEL_VALUE = 2,
+};
+
+int uuid_random(char out[static UUID_TEXT], struct err *e)
+{
+	static const size_t group_ends[] = {8, 13, 18, 23};
+	uint8_t bytes[16];
+	char hex[33];
+	size_t pos = 0, group = 0;
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return err_sys(e, errno, "getting random bytes");
+	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
+	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+	hex_encode(bytes, sizeof(bytes), hex);
+	for (const char *h = hex; *h; h++) {
+		if (group < countof(group_ends) && pos == group_ends[group]) {
+			out[pos++] = '-';
+			group++;
+		}
+		out[pos++] = *h;
+	}
+	out[pos] = 0;
+	return 0;
+}
+
+static void put_label(struct buf *out, const char *name, const char *value)
+{
+	size_t m;
+
+	if (!*value)
+		return;
+	m = pb_open(out, SERIES_LABELS);
+	pb_put_bytes(out, LABEL_NAME, str_from(name));
+	pb_put_bytes(out, LABEL_VALUE, str_from(value));
+	pb_close(out, m);
+}
+
+static void put_raw_sample(struct buf *out, struct str profile, const char *id)
+{
+	size_t m = pb_open(out, SERIES_SAMPLES);
+
+	pb_put_bytes(out, SAMPLE_RAW_PROFILE, profile);
+	pb_put_bytes(out, SAMPLE_ID, str_from(id));
+	pb_close(out, m);
+}
+
+static int put_series(struct buf *out, const struct series *s, const char *node,
+		      const struct profile_info *info, struct err *e)
+{
+	_cleanup_(buf_deinit) struct buf profile = BUF_INIT(RAW_PROFILE_MAX);
+	char id[UUID_TEXT];
+	size_t m;
+
+	if (uuid_random(id, e) < 0 || profile_encode(&s->stacks, info, &profile, e) < 0)
+		return -1;
+	m = pb_open(out, REQUEST_SERIES);
+	put_label(out, "__name__", "process_cpu");
+	put_label(out, "service_name", s->service);
+	put_label(out, "container_id", s->container);
+	put_label(out, "node", node);
+	put_raw_sample(out, buf_str(&profile), id);
+	pb_close(out, m);
+	return 0;
+}
+
+int push_request_encode(const struct batch *b, const char *node, unsigned hz, struct buf *out,
+			struct err *e)
+{
+	struct profile_info info = batch_info(b, hz);
+
+	for (size_t i = 0; i < b->series_count; i++) {
+		if (b->series[i]->stacks.samples == 0)
+			continue;
+		if (put_series(out, b->series[i], node, &info, e) < 0)
+			return -1;
+	}
+	return buf_check(out, "the push request", e);
+}

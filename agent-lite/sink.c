@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent-lite/sink.h"
+
+#include "agent-lite/push_request.h"
+#include "base/io.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	PUSH_MAX = 64 << 20,
+	FILE_MAX = 64 << 20,
+	FINISH_GRACE_MS = 10 * 1000,
+};
+
+void sink_config_of(const struct options *o, struct sink_config *ret)
+{
+	*ret = (struct sink_config){
+		.server = o->server,
+		.token_file = o->token_file,
+		.output = o->output,
+		.to_stdout = o->to_stdout,
+		.hz = (unsigned)o->hz,
+	};
+}
+
+int sink_open(struct sink *s, const struct sink_config *config, struct err *e)
+{
+	const struct pusher_config pusher = {config->server, config->token_file};
+
+	*s = SINK_INIT;
+	s->config = *config;
+	if (gethostname(s->node, sizeof(s->node)) < 0)
+		s->node[0] = 0;
+	s->node[sizeof(s->node) - 1] = 0;
+	return config->server ? pusher_new(&pusher, &s->pusher, e) : 0;
+}
+
+bool sink_is_file(const struct sink *s)
+{
+	return s->pusher == NULL;
+}
+
+static int write_profile(const struct sink *s, const struct batch *b, struct err *e)
+{
+	_cleanup_(buf_deinit) struct buf out = BUF_INIT(FILE_MAX);
+	struct profile_info info = batch_info(b, s->config.hz);
+
+	if (profile_encode(&b->series[0]->stacks, &info, &out, e) < 0)
+		return -1;
+	if (s->config.to_stdout)
+		return io_write_all(STDOUT_FILENO, out.p, out.n, e);
+	return io_write_file(s->config.output, out.p, out.n, 0644, e);
+}
+
+int sink_ship(void *sink, struct batch *b, struct err *e)
+{
+	struct sink *s = sink;
+	_cleanup_(buf_deinit) struct buf body = BUF_INIT(PUSH_MAX);
+
+	if (sink_is_file(s))
+		return write_profile(s, b, e);
+	if (push_request_encode(b, s->node, s->config.hz, &body, e) < 0)
+		return -1;
+	return pusher_add(s->pusher, &body, e);
+}
+
+int sink_finish(struct sink *s, struct pusher_stats *ret, struct err *e)
+{
+	struct pusher_stats stats = {0};
+
+	if (s->pusher) {
+		pusher_stop(s->pusher, FINISH_GRACE_MS);
+		pusher_stats(s->pusher, &stats);
+	}
+	if (ret)
+		*ret = stats;
+	if (stats.dropped == 0)
+		return 0;
+	if (stats.last.kind == ERR_NONE)
+		return err_set(e, ERR_UNAVAILABLE, "%llu pushes were dropped: the server is too slow",
+			       (unsigned long long)stats.dropped);
+	*e = stats.last;
+	return err_wrap(e, "%llu pushes were not delivered", (unsigned long long)stats.dropped);
+}
+
+void sink_deinit(struct sink *s)
+{
+	pusher_free(s->pusher);
+	*s = SINK_INIT;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where finished batches go: to a server, or as one profile into a file or to stdout. One owner thread.
+ */
+#ifndef AGENT_SINK_H
+#define AGENT_SINK_H
+
+#include "agent-lite/batch.h"
+#include "agent-lite/options.h"
+#include "agent-lite/pusher.h"
+
+struct sink_config {
+	const char *server; /* NULL: none; then one of the next two */
+	const char *token_file;
+	const char *output; /* path, NULL: none */
+	bool to_stdout;
+	unsigned hz;
+};
+
+struct sink {
+	struct sink_config config; /* strings borrowed */
+	struct pusher *pusher;
+	char node[256];
+};
+
+#define SINK_INIT ((struct sink){.pusher = NULL})
+
+void sink_config_of(const struct options *o, struct sink_config *ret);
+int sink_open(struct sink *s, const struct sink_config *config, struct err *e) MUST_CHECK;
+/* True when batches should be merged into one series, and shipped once. */
+bool sink_is_file(const struct sink *s);
+/* Of type collector_ship_fn. */
+int sink_ship(void *sink, struct batch *b, struct err *e) MUST_CHECK;
+/*
+ * Waits for what is on its way. -1 with the newest failure when something was not delivered.
+ * *ret may be NULL.
+ */
+int sink_finish(struct sink *s, struct pusher_stats *ret, struct err *e) MUST_CHECK;
+void sink_deinit(struct sink *s);
+
+#endif

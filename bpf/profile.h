@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0) */
+/*
+ * What crosses the ring buffer between profile.bpf.c and the agent: one record per sample, of variable
+ * length. The kernel stack comes first, then the user stack, each with its leaf first. Addresses are
+ * raw run-time ones; everything about files is found out in user space.
+ *
+ * A process is named by (tgid, start_ns, exec_id): the PID alone may be reused, and execve() gives the
+ * same process another address space.
+ */
+#ifndef BPF_PROFILE_H
+#define BPF_PROFILE_H
+
+#include <linux/types.h>
+
+enum {
+	PROFILE_DEPTH = 127, /* per stack; kernel.perf_event_max_stack is 127 by default */
+	PROFILE_COMM = 16,   /* TASK_COMM_LEN */
+	PROFILE_PIDS_MAX = 1024,
+	PROFILE_CGROUPS_MAX = 16,
+	PROFILE_SEEN_MAX = 8192,
+};
+
+/* Why the walk of the user stack stopped. A stack that was cut is shipped all the same. */
+enum profile_end {
+	PROFILE_END_NO_USER = 0,       /* a kernel thread, or no user registers */
+	PROFILE_END_FRAME_POINTER = 1, /* the chain of frame pointers ended: at the root, or at code built without */
+	PROFILE_END_DEPTH = 2,         /* more frames than PROFILE_DEPTH */
+	PROFILE_END_FAULT = 3,         /* the stack could not be read */
+	PROFILE_END_ROOT = 4,          /* the unwind table says: outermost frame */
+	PROFILE_END_NO_TABLE = 5,      /* no row for the address */
+	PROFILE_END_BAD_TABLE = 6,     /* a row that this walker cannot follow */
+	PROFILE_END_COUNT,
+};
+
+/* Who walked the user stack. */
+enum profile_unwinder {
+	PROFILE_UNWINDER_NONE = 0,
+	PROFILE_UNWINDER_FRAME_POINTER = 1,
+	PROFILE_UNWINDER_TABLE = 2,
+	PROFILE_UNWINDER_COUNT,
+};
+
+struct profile_record {
+	__u64 ktime_ns;  /* CLOCK_MONOTONIC */
+	__u64 start_ns;  /* start of the thread group's leader since boot */
+	__u64 exec_id;   /* grows by one with each execve() */
+	__u64 cgroup_id; /* v2 hierarchy */
+	__u32 tgid;
+	__u32 tid;
+	char comm[PROFILE_COMM];        /* of the thread */
+	char leader_comm[PROFILE_COMM]; /* of the process */
+	__u16 kernel_count;
+	__u16 user_count;
+	__u8 why;      /* enum profile_end */
+	__u8 unwinder; /* enum profile_unwinder */
+	__u16 flags;   /* none defined; 0 */
+	/* followed by __u64 ip[kernel_count + user_count] */
+};
+
+_Static_assert(sizeof(struct profile_record) == 80, "record header has a fixed size");
+_Static_assert(__builtin_offsetof(struct profile_record, kernel_count) == 72, "counts after names");
+
+/* Counters the program keeps per CPU; they never go down. */
+struct profile_counters {
+	__u64 samples;  /* records written */
+	__u64 lost;     /* records that found the ring full */
+	__u64 filtered; /* left out by --pid, --cgroup, or as the agent itself */
+};
+
+#endif
