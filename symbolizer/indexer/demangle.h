@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names as people write them: C++ (Itanium), Rust (legacy and v0), D, through libiberty with its
- * recursion limit on, a cap on input and output length, and clone suffixes (.cold, .constprop.0, …)
- * taken off the stem and put behind it as llvm does: "f(int) (.cold)". Thread-safe.
+ * Names as people write them: C++ (Itanium), Rust (legacy and v0), D, through libiberty, with caps on
+ * input, output and so on the time and stack a hostile name can take. Clone suffixes (.cold,
+ * .constprop.0, …) are taken off the stem and put behind it as llvm does: "f(int) (.cold)"; "@plt" and
+ * symbol versions stay where they are. Thread-safe.
  *
  * libiberty is linked into the indexer only; tools that only read indexes find demangled names there.
  */
