@@ -20,15 +20,22 @@ static struct metric *registered;
 static struct metric **last = &registered;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; // guards both
 
-static unsigned label_count(const struct metric *m)
+static unsigned count_values(const char *const *values)
 {
 	unsigned n = 0;
 
-	if (!m->label)
-		return 1;
-	while (n < METRIC_LABELS_MAX && m->values[n])
+	while (values && n < METRIC_LABELS_MAX && values[n])
 		n++;
 	return n;
+}
+
+static unsigned label_count(const struct metric *m)
+{
+	unsigned n = m->label ? count_values(m->values) : 1;
+
+	if (m->label2)
+		n *= count_values(m->values2);
+	return MIN(n, (unsigned)METRIC_LABELS_MAX);
 }
 
 // Registered metrics live as long as the process, and so do their buckets.
@@ -119,14 +126,18 @@ static void put_head(struct buf *out, const char *name, const char *type, const 
 	buf_printf(out, "\n# TYPE %s %s\n", name, type);
 }
 
-// {label="value",le="bound"}, either part or both absent.
+// {label="value",label2="value",le="bound"}, any part or all absent.
 static void put_labels(struct buf *out, const struct metric *m, unsigned label, const char *le)
 {
+	unsigned seconds = m->label2 ? count_values(m->values2) : 1;
+
 	if (!m->label && !le)
 		return;
 	buf_append_c(out, '{');
 	if (m->label)
-		buf_printf(out, "%s=\"%s\"", m->label, m->values[label]);
+		buf_printf(out, "%s=\"%s\"", m->label, m->values[label / seconds]);
+	if (m->label2)
+		buf_printf(out, ",%s=\"%s\"", m->label2, m->values2[label % seconds]);
 	if (le)
 		buf_printf(out, "%sle=\"%s\"", m->label ? "," : "", le);
 	buf_append_c(out, '}');

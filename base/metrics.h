@@ -13,7 +13,7 @@
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
-enum { METRIC_BUCKETS_MAX = 16, METRIC_LABELS_MAX = 64 };
+enum { METRIC_BUCKETS_MAX = 16, METRIC_LABELS_MAX = 192 };
 
 struct metric {
 	const char *name;
@@ -21,6 +21,8 @@ struct metric {
 	enum metric_type type;
 	const char *label;          /* NULL: no label */
 	const char *const *values;  /* label values, NULL-terminated; index = value given to updates */
+	const char *label2;         /* a second label, or NULL; index = first * number of second values + second */
+	const char *const *values2;
 	const double *buckets;      /* histogram bounds, ascending */
 	unsigned bucket_count;
 	/* state */
