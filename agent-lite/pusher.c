@@ -146,7 +146,7 @@ static int send_body(struct pusher *p, const struct body *b, uint64_t *retry_aft
 	rq.timeout_ms = REQUEST_TIMEOUT_MS;
 	*retry_after_s = 0;
 	if (http_do(p->http, &rq, &rs, e) < 0)
-		return err_wrap(e, "pushing to %s", p->url);
+		return -1;
 	*retry_after_s = rs.retry_after_s;
 	r = http_status_err(&rs, p->url, e);
 	http_response_deinit(&rs);
