@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
 #include "symbolizer/uhx_view.h"
 
 #include <inttypes.h>
@@ -130,7 +131,8 @@ int uhx_dump(const struct uhx *u, FILE *out, struct err *e)
 {
 	const struct uhx_view *v = uhx_view(u);
 	const struct uhx_part *segments = &v->part[UHX_SEGMENTS];
-	_cleanup_free_ struct frames *frames = malloc(sizeof(*frames));
+	uint64_t blocks = 0;
+	_cleanup_free_ struct frames *frames = mem_alloc(sizeof(*frames));
 
 	if (!frames)
 		return err_nomem(e);
@@ -140,6 +142,11 @@ int uhx_dump(const struct uhx *u, FILE *out, struct err *e)
 		struct uhx_segment s;
 
 		memcpy(&s, segments->p + i * sizeof(s), sizeof(s));
+		// Otherwise few bytes could ask for any number of lines.
+		if (s.first_block != blocks)
+			return err_set(e, ERR_BAD_INDEX, "segment %ju is damaged; rebuild the index",
+				       (uintmax_t)i);
+		blocks += s.block_count;
 		fprintf(out, "segment %" PRIu64 ": base %#" PRIx64 ", %" PRIu32 " blocks\n", i, s.base,
 			s.block_count);
 		if (dump_segment(v, &s, frames, out, e))

@@ -141,8 +141,10 @@ static uint32_t display_of(struct uhx_writer *w, const struct function_record *f
 	if (f->display)
 		return f->display == f->linkage ? 0 : f->display;
 	buf_clear(&w->demangled);
-	if (!demangle(string_table_at(&w->tables->strings, f->linkage), &w->demangled))
+	if (!demangle(string_table_at(&w->tables->strings, f->linkage), &w->demangled)) {
+		w->nomem = w->nomem || w->demangled.nomem;
 		return 0;
+	}
 	id = string_table_put(&w->tables->strings, buf_str(&w->demangled), &failed);
 	w->nomem = w->nomem || failed;
 	return id == f->linkage ? 0 : id;
