@@ -55,4 +55,7 @@ int push_request_decode_json(struct str body, struct arena *arena, struct push_r
 			     struct err *e) MUST_CHECK;
 void push_request_encode(const struct push_request *rq, struct buf *out);
 
+/* What both decoders end with: sorts labels, and holds the request to the rules above. */
+int push_request_check(struct push_request *rq, struct err *e) MUST_CHECK;
+
 #endif

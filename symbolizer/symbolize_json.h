@@ -2,6 +2,11 @@
 /*
  * The JSON form of POST /v1/symbolize: request bytes in, response bytes out. Also what
  * `unhex addr2line --json` prints, one address object a line.
+ *
+ *   {"modules":[{"build_id":"…","address_kind":"virtual"|"file_offset","addresses":["0x1139",4409]}]}
+ *
+ * Addresses are text, hexadecimal with or without 0x, or JSON integers. Members that are not known are
+ * ignored. Modules and addresses are answered in the order asked. One thread at a time per resolver.
  */
 #ifndef SYMBOLIZER_SYMBOLIZE_JSON_H
 #define SYMBOLIZER_SYMBOLIZE_JSON_H
@@ -18,12 +23,19 @@ struct symbolize_json_limits {
 };
 extern const struct symbolize_json_limits symbolize_json_limits_default;
 
-/* *ret_pending: modules whose status is "pending" in this answer. ERR_BAD_JSON, ERR_BAD_REQUEST, ERR_TOO_LARGE. */
+/*
+ * *ret_pending: modules whose status is "pending" in this answer. ERR_BAD_JSON, ERR_BAD_REQUEST (shape),
+ * ERR_BAD_ADDRESS, ERR_TOO_LARGE (limits, out->max), ERR_NOMEM, the resolver's; text that is no build-ID is
+ * no error but the status "invalid". What was appended to out before an error is to be thrown away.
+ */
 int symbolize_json(struct str request, const struct resolver *r,
 		   const struct symbolize_json_limits *limits, struct buf *out,
 		   size_t *ret_pending, struct err *e) MUST_CHECK;
 
-/* {"address":"0x1139","source":"dwarf","frames":[…]} or with "frames":[] and "reason". */
+/*
+ * {"address":"0x1139","source":"dwarf","frames":[…]} or, where f has no frames or is NULL, with
+ * "source":"none","frames":[] and "reason". A frame's "column" is left out where unknown.
+ */
 void symbolize_json_address(struct json_out *j, uint64_t address, const struct frames *f,
 			    const char *reason);
 
