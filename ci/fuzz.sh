@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Fuzz every target of tests/fuzz/ for FUZZ_SECONDS each (default 60) over its kept corpus, with libFuzzer
+# and ASan+UBSan. A crash leaves its input in build/fuzz/. ONLY=pattern picks targets.
+set -eu
+cd "$(dirname "$0")/.."
+seconds=${FUZZ_SECONDS:-60}
+out=build/fuzz
+clang=${CLANG:-clang}
+mkdir -p "$out"
+make -s build/gen/version.h
+
+# The sources a target needs: its own folders' libraries, recompiled with instrumentation.
+sources() {
+	ls base/*.c symbolizer/*.c symbolizer/indexer/gopclntab*.c symbolizer/indexer/uhx_*.c \
+		symbolizer/indexer/demangle.c symbolizer/indexer/row_*.c symbolizer/indexer/string_*.c \
+		agent-lite/elf_ident.c agent-lite/mappings.c agent-lite/record.c debuginfod/protocol.c 2>/dev/null |
+		grep -vE '/(test|bench)-'
+}
+
+flags="-g -O1 -std=gnu17 -D_GNU_SOURCE -I. -Ibuild/gen -include build/gen/version.h -pthread -fsanitize=fuzzer-no-link,address,undefined"
+libs="$(pkg-config --libs libzstd libdeflate libcurl libcrypto jansson libseccomp libxxhash) -liberty -lm"
+objects=()
+for source in $(sources); do
+	object=$out/${source//\//-}.o
+	if [ ! -e "$object" ] || [ "$source" -nt "$object" ]; then
+		# shellcheck disable=SC2086 # a list of words
+		$clang $flags -c "$source" -o "$object"
+	fi
+	objects+=("$object")
+done
+rm -f "$out/all.a"
+ar rcs "$out/all.a" "${objects[@]}"
+
+failed=0 passed=0
+for target in tests/fuzz/fuzz_*.c; do
+	name=$(basename "$target" .c)
+	echo "$name" | grep -qE -- "${ONLY:-.}" || continue
+	corpus=tests/fuzz/corpus/${name#fuzz_}
+	mkdir -p "$out/corpus/$name" "$corpus"
+	# shellcheck disable=SC2086
+	$clang $flags -fsanitize=fuzzer "$target" "$out/all.a" $libs -o "$out/$name"
+	if "$out/$name" -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=20 -print_final_stats=1 \
+		-artifact_prefix="$out/$name-" "$out/corpus/$name" "$corpus" >"$out/$name.log" 2>&1; then
+		passed=$((passed + 1))
+		echo "ok - $name: $(grep -E 'number_of_executed_units' "$out/$name.log" | awk '{print $2}') runs"
+	else
+		failed=$((failed + 1))
+		echo "not ok - $name"
+		tail -n 30 "$out/$name.log"
+	fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
