@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include <libdeflate.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum {
 	GZIP_LEVEL_MAX = 12,
@@ -40,9 +41,20 @@ const char *encoding_name(enum encoding enc)
 	return names[enc];
 }
 
+static size_t room_of(const struct buf *out)
+{
+	return out->max - MIN(out->n, out->max);
+}
+
 static int beyond_cap(const struct buf *out, const char *format, struct err *e)
 {
 	return err_set(e, ERR_TOO_LARGE, "%s data decompresses to more than the limit of %zu bytes",
+		       format, out->max);
+}
+
+static int packed_beyond_cap(const struct buf *out, const char *format, struct err *e)
+{
+	return err_set(e, ERR_TOO_LARGE, "compressed %s data is larger than the limit of %zu bytes",
 		       format, out->max);
 }
 
@@ -64,7 +76,7 @@ static size_t guess_size(struct str in, size_t room)
 static int gunzip_member(struct libdeflate_decompressor *d, struct str *in, struct buf *out,
 			 struct err *e)
 {
-	size_t room = out->max - MIN(out->n, out->max);
+	size_t room = room_of(out);
 	size_t size = guess_size(*in, room);
 
 	for (;;) {
@@ -118,19 +130,19 @@ int gzip_compress(struct str in, int level, struct buf *out, struct err *e)
 {
 	_cleanup_(libdeflate_free_compressorp) struct libdeflate_compressor *c =
 		libdeflate_alloc_compressor(MAX(1, MIN(level, GZIP_LEVEL_MAX)));
-	size_t bound;
+	size_t size;
 	char *to;
 	size_t n;
 
 	if (!c)
 		return err_nomem(e);
-	bound = libdeflate_gzip_compress_bound(c, in.n);
-	to = buf_reserve(out, bound);
+	size = MIN(libdeflate_gzip_compress_bound(c, in.n), room_of(out));
+	to = buf_reserve(out, size);
 	if (!to)
 		return buf_check(out, "compressed gzip data", e);
-	n = libdeflate_gzip_compress(c, in.p, in.n, to, bound);
+	n = libdeflate_gzip_compress(c, in.p, in.n, to, size);
 	if (!n)
-		return err_set(e, ERR_INTERNAL, "compressing %zu bytes with gzip failed", in.n);
+		return packed_beyond_cap(out, "gzip", e);
 	buf_commit(out, n);
 	return 0;
 }
@@ -169,7 +181,7 @@ static int bad_zstd(size_t code, struct err *e)
 static int unzstd_step(ZSTD_DCtx *d, ZSTD_inBuffer *in, struct buf *out, size_t *ret_hint,
 		       struct err *e)
 {
-	size_t room = MIN(out->max - MIN(out->n, out->max), (size_t)ZSTD_CHUNK);
+	size_t room = MIN(room_of(out), (size_t)ZSTD_CHUNK);
 	char scratch[1];
 	char *to = room ? buf_reserve(out, room) : scratch;
 	ZSTD_outBuffer o = {to, room ? room : sizeof(scratch), 0};
@@ -208,16 +220,18 @@ int zstd_decompress(struct str in, struct buf *out, struct err *e)
 int zstd_compress(struct str in, int level, struct buf *out, struct err *e)
 {
 	_cleanup_(free_cctxp) ZSTD_CCtx *c = ZSTD_createCCtx();
-	size_t bound = ZSTD_compressBound(in.n);
+	size_t size = MIN(ZSTD_compressBound(in.n), room_of(out));
 	char *to;
 	size_t n;
 
 	if (!c)
 		return err_nomem(e);
-	to = buf_reserve(out, bound);
+	to = buf_reserve(out, size);
 	if (!to)
 		return buf_check(out, "compressed zstd data", e);
-	n = ZSTD_compressCCtx(c, to, bound, in.p, in.n, MIN(level, ZSTD_LEVEL_MAX));
+	n = ZSTD_compressCCtx(c, to, size, in.p, in.n, MIN(level, ZSTD_LEVEL_MAX));
+	if (ZSTD_getErrorCode(n) == ZSTD_error_dstSize_tooSmall)
+		return packed_beyond_cap(out, "zstd", e);
 	if (ZSTD_isError(n))
 		return err_set(e, ERR_INTERNAL, "compressing with zstd: %s", ZSTD_getErrorName(n));
 	buf_commit(out, n);

@@ -18,7 +18,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FIRST_FD = 3, ABOVE_TARGETS = FIRST_FD + SUBPROC_FDS_MAX, CHUNK = 64 * 1024 };
+enum {
+	FIRST_FD = 3,
+	ABOVE_TARGETS = FIRST_FD + SUBPROC_FDS_MAX,
+	CHUNK = 64 * 1024,
+	PIPE_MAX = 1024 * 1024, // the kernel's default limit
+	SAMPLE_MS = 100, // how often a running child's memory is looked at
+};
 
 // What the child gets as 0, 1, 2, 3…; all lie above every target, so that no dup2 hits a source.
 struct child_fds {
@@ -93,6 +99,9 @@ static int spawn_with(const struct subproc_spec *spec, const struct child_fds *c
 
 	for (size_t i = 0; i < c->n && !rc; i++)
 		rc = posix_spawn_file_actions_adddup2(actions, c->fd[i], (int)i);
+	// Ours are all O_CLOEXEC, but whoever started us may have left some that are not.
+	if (!rc)
+		rc = posix_spawn_file_actions_addclosefrom_np(actions, (int)c->n);
 	sigemptyset(&signals);
 	posix_spawnattr_setsigmask(attr, &signals);
 	sigfillset(&signals);
@@ -133,10 +142,7 @@ struct watch {
 	bool too_large;
 };
 
-/*
- * The peak of a process that still lives. The rusage of the dead cannot tell: a spawned child shares
- * our memory until it executes, and the kernel keeps that as the child's maximum.
- */
+// The peak so far of a process that still lives.
 static uint64_t peak_rss_kib(pid_t pid)
 {
 	_cleanup_(buf_deinit) struct buf text = BUF_INIT(16 * 1024);
@@ -180,37 +186,45 @@ static bool keep(struct buf *b, const char *p, size_t n)
 	return n <= room;
 }
 
-// Reads what is there. Returns 1 when more may come, 0 at the end.
-static int drain(struct watch *w, int fd)
+// One read, so that a child that never stops writing holds nobody up. Returns whether more may come.
+static bool drain(struct watch *w, int fd)
 {
 	char chunk[CHUNK];
 	ssize_t n;
 
-	for (;;) {
+	do
 		n = read(fd, chunk, sizeof(chunk));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 && errno == EAGAIN;
-		if (fd == w->err)
-			keep(&w->result->err, chunk, (size_t)n);
-		else if (!keep(&w->result->out, chunk, (size_t)n))
-			w->too_large = true;
-		if (w->too_large)
-			return 1;
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 && errno == EAGAIN;
+	if (fd == w->err)
+		keep(&w->result->err, chunk, (size_t)n);
+	else if (!keep(&w->result->out, chunk, (size_t)n))
+		w->too_large = true;
+	return true;
+}
+
+// What the dead child left in a pipe. Its own descendants may write on; a full pipe's worth is enough.
+static void drain_rest(struct watch *w, int fd)
+{
+	struct pollfd polled = {fd, POLLIN, 0};
+
+	for (unsigned i = 0; i < PIPE_MAX / CHUNK && !w->too_large; i++) {
+		if (poll(&polled, 1, 0) <= 0 || !drain(w, fd))
+			return;
 	}
 }
 
-// -1: for ever.
+// Until the deadline, or the next look at the child.
 static int poll_timeout(const struct watch *w)
 {
 	uint64_t spent = clock_mono_ms() - w->start_ms;
 
 	if (!w->spec->deadline_ms)
-		return -1;
+		return SAMPLE_MS;
 	if (spent >= w->spec->deadline_ms)
 		return 0;
-	return (int)MIN(w->spec->deadline_ms - spent, (uint64_t)INT32_MAX);
+	return (int)MIN(w->spec->deadline_ms - spent, (uint64_t)SAMPLE_MS);
 }
 
 static void drain_ready(struct watch *w, struct pollfd polled[static 2])
@@ -218,7 +232,6 @@ static void drain_ready(struct watch *w, struct pollfd polled[static 2])
 	for (unsigned i = 0; i < 2; i++) {
 		if (!polled[i].revents)
 			continue;
-		note_peak(w);
 		if (!drain(w, polled[i].fd))
 			polled[i].fd = -1; // poll() passes over it
 	}
@@ -237,18 +250,18 @@ static int watch_child(struct watch *w, struct err *e)
 				  {stop, POLLIN, 0}};
 
 	while (!polled[2].revents) {
-		int n = poll(polled, countof(polled), poll_timeout(w));
+		int timeout = poll_timeout(w);
+		int n = poll(polled, countof(polled), timeout);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return err_sys(e, errno, "waiting for %s", w->spec->path);
+		note_peak(w);
 		drain_ready(w, polled);
-		if (n == 0)
-			w->result->timed_out = true;
-		if (polled[3].revents)
-			w->result->stopped = true;
-		if (n == 0 || w->too_large || w->result->stopped)
+		w->result->timed_out = n == 0 && timeout == 0;
+		w->result->stopped = polled[3].revents != 0;
+		if (w->result->timed_out || w->result->stopped || w->too_large)
 			return 0;
 	}
 	return 0;
@@ -257,6 +270,18 @@ static int watch_child(struct watch *w, struct err *e)
 static uint64_t timeval_us(struct timeval t)
 {
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+/*
+ * A spawned child shares our memory until it executes, and the kernel counts that: its rusage tells the
+ * truth only where it exceeds our own peak. Below that there is what was seen while it ran.
+ */
+static void settle_peak(struct subproc_result *r, const struct rusage *child)
+{
+	struct rusage ours;
+
+	if (getrusage(RUSAGE_SELF, &ours) == 0 && child->ru_maxrss > ours.ru_maxrss)
+		r->peak_rss_kib = (uint64_t)child->ru_maxrss;
 }
 
 static int reap(struct watch *w, struct err *e)
@@ -273,8 +298,7 @@ static int reap(struct watch *w, struct err *e)
 	r->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	r->wall_ms = clock_mono_ms() - w->start_ms;
 	r->cpu_us = timeval_us(usage.ru_utime) + timeval_us(usage.ru_stime);
-	if (!r->peak_rss_kib)
-		r->peak_rss_kib = (uint64_t)usage.ru_maxrss;
+	settle_peak(r, &usage);
 	return 0;
 }
 
@@ -302,9 +326,8 @@ static int see_through(struct watch *w, struct err *e)
 		kill_child(w);
 	if (reap(w, rc ? NULL : e))
 		rc = -1;
-	if (!w->too_large)
-		drain(w, w->out);
-	drain(w, w->err);
+	drain_rest(w, w->out);
+	drain_rest(w, w->err);
 	if (w->pidfd >= 0)
 		close(w->pidfd);
 	return rc ? rc : check_output(w, e);

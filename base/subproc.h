@@ -34,7 +34,7 @@ struct subproc_result {
 	bool stopped;   /* killed by us because of stop_fd */
 	uint64_t wall_ms;
 	uint64_t cpu_us;
-	uint64_t peak_rss_kib;
+	uint64_t peak_rss_kib; /* as last seen while it ran; 0 where it was too quick to be seen */
 };
 
 #define SUBPROC_RESULT_INIT ((struct subproc_result){.exit_code = -1})
