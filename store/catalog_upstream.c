@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What upstream servers answered, so that they are not asked the same thing again and again. */
+#include "store/catalog_db.h"
+
+#include "base/clock.h"
+
+int catalog_upstream_get(struct catalog *c, const struct build_id *id, enum file_type type,
+			 enum upstream_answer *ret, struct err *e)
+{
+	_cleanup_(db_reader_end) struct db_reader r = db_reader(c->db);
+	_cleanup_(query_end) struct query q =
+		query(r.sql, "SELECT answer FROM upstream WHERE id = ? AND type = ? AND until > ?");
+	char text[BUILD_ID_TEXT];
+	int rc;
+
+	build_id_text(id, text);
+	query_cstr(&q, text);
+	query_i64(&q, type);
+	query_i64(&q, clock_unix_s());
+	rc = query_step(&q, e);
+	if (rc > 0)
+		*ret = (enum upstream_answer)query_col_i64(&q);
+	return rc < 0 ? -1 : rc ? 0 : CATALOG_NOT_FOUND;
+}
+
+struct answer {
+	char id[BUILD_ID_TEXT];
+	enum file_type type;
+	enum upstream_answer answer;
+	int64_t until;
+	const char *detail;
+};
+
+// Answers about IDs nobody asks for any more would pile up; a few at a time is enough.
+static int forget_expired(struct sql *c, struct err *e)
+{
+	_cleanup_(query_end) struct query q =
+		query(c, "DELETE FROM upstream WHERE (id, type) IN"
+			 " (SELECT id, type FROM upstream WHERE until < ? ORDER BY until LIMIT 16)");
+	enum { KEPT_S = 24 * 3600 }; // expired ones still explain why something is missing
+
+	query_i64(&q, clock_unix_s() - KEPT_S);
+	return query_run(&q, e);
+}
+
+static int put_answer(struct sql *c, void *ctx, struct err *e)
+{
+	const struct answer *a = ctx;
+	_cleanup_(query_end) struct query q =
+		query(c, "INSERT OR REPLACE INTO upstream(id, type, answer, until, detail)"
+			 " VALUES(?, ?, ?, ?, ?)");
+
+	query_cstr(&q, a->id);
+	query_i64(&q, a->type);
+	query_i64(&q, a->answer);
+	query_i64(&q, a->until);
+	query_cstr(&q, a->detail);
+	return query_run(&q, e) ? -1 : forget_expired(c, e);
+}
+
+int catalog_upstream_put(struct catalog *c, const struct build_id *id, enum file_type type,
+			 enum upstream_answer answer, int64_t until_unix_s, const char *detail,
+			 struct err *e)
+{
+	struct answer a = {.type = type, .answer = answer, .until = until_unix_s, .detail = detail};
+
+	build_id_text(id, a.id);
+	return db_write(c->db, put_answer, &a, e);
+}
+
+struct forgetting {
+	const struct build_id *ids;
+	size_t n;
+};
+
+static int forget(struct sql *c, void *ctx, struct err *e)
+{
+	const struct forgetting *f = ctx;
+	_cleanup_(query_end) struct query q = query(c, "DELETE FROM upstream WHERE id = ?");
+	char text[BUILD_ID_TEXT];
+
+	for (size_t i = 0; i < f->n; i++) {
+		build_id_text(&f->ids[i], text);
+		query_cstr(&q, text);
+		if (query_run(&q, e))
+			return -1;
+	}
+	return 0;
+}
+
+int catalog_upstream_forget(struct catalog *c, const struct build_id *ids, size_t n, struct err *e)
+{
+	struct forgetting f = {ids, n};
+
+	return db_write(c->db, forget, &f, e);
+}
+
+static const char *answer_words(int64_t answer)
+{
+	switch (answer) {
+	case UPSTREAM_FOUND:
+		return "an upstream server has it, but it is not here";
+	case UPSTREAM_ABSENT:
+		return "no upstream server has it";
+	default:
+		return "the upstream servers could not be asked";
+	}
+}
+
+int catalog_absence(struct sql *c, const char *id, struct buf *out, struct err *e)
+{
+	_cleanup_(query_end) struct query q =
+		query(c, "SELECT answer, detail FROM upstream WHERE id = ? ORDER BY answer DESC, type");
+	struct str detail;
+	int64_t answer;
+	int rc;
+
+	query_cstr(&q, id);
+	rc = query_step(&q, e);
+	if (rc < 0)
+		return -1;
+	if (!rc) {
+		buf_puts(out, "not uploaded, and no upstream server was asked");
+		return 0;
+	}
+	answer = query_col_i64(&q);
+	detail = query_col_str(&q);
+	buf_printf(out, "not uploaded, and %s", answer_words(answer));
+	if (answer == UPSTREAM_ERROR && detail.n)
+		buf_printf(out, ": " STR_FMT, STR_ARG(detail));
+	return 0;
+}
