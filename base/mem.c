@@ -18,13 +18,22 @@ void *mem_zalloc(size_t size)
 
 void *mem_calloc(size_t count, size_t size)
 {
-	return fault_hits(&fault) ? NULL : calloc(MAX(count, 1U), MAX(size, 1U));
+	size_t total;
+
+	// Checked here as well, since a sanitizer's calloc() ends the process instead.
+	if (fault_hits(&fault) || mul_overflows(count, size, &total))
+		return NULL;
+	return calloc(MAX(count, 1U), MAX(size, 1U));
 }
 
 void *mem_reallocarray(void *old, size_t count, size_t size)
 {
+	size_t total;
+
+	if (fault_hits(&fault) || mul_overflows(count, size, &total))
+		return NULL;
 	// A size of 0 must not free the old block behind the caller's back.
-	return fault_hits(&fault) ? NULL : reallocarray(old, MAX(count, 1U), MAX(size, 1U));
+	return realloc(old, MAX(total, 1U));
 }
 
 char *mem_strdup(const char *s)
