@@ -148,7 +148,7 @@ $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 
 # ---- objects and libraries ------------------------------------------------------------------
 
-$(BUILD)/obj/agent-lite/%.o: | $(SKELETONS)
+$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard agent-lite/*.c)): | $(SKELETONS)
 $(BUILD)/obj/%.o: %.c $(BUILD)/gen/version.h
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
