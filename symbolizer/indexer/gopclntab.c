@@ -186,6 +186,12 @@ static uhx_id scope_of(struct reader *r, const struct go_function *f, int32_t in
 	return scope;
 }
 
+// Behind the end of its programs a function has only padding, which is nobody's.
+static bool is_padding(const struct go_function *f, const struct place *p)
+{
+	return f->line_program && p->line < 0 && p->file < 0;
+}
+
 static void add_rows(struct reader *r, const struct go_function *f, uhx_id physical)
 {
 	uint64_t base = r->module.text + f->entry;
@@ -201,7 +207,8 @@ static void add_rows(struct reader *r, const struct go_function *f, uhx_id physi
 			.line = line_of(place->line),
 		};
 
-		uhx_builder_row(r->builder, &row);
+		if (!is_padding(f, place))
+			uhx_builder_row(r->builder, &row);
 		at = place->end;
 	}
 }
