@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbolizer/indexer/debug_dir.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "symbolizer/indexer/elf_image.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { PATH_SIZE = 4096, NAME_SIZE = 256 };
+
+// What the forked reader sends back; fixed size, so that one read gets it all.
+struct links {
+	struct err problem; // kind ERR_NONE: the rest counts
+	struct build_id gnu;
+	struct build_id alt;
+	bool has_gnu;
+	bool has_alt;
+	char link[NAME_SIZE]; // empty: none
+};
+
+static void copy_name(struct str name, char out[static NAME_SIZE])
+{
+	if (name.n < NAME_SIZE && !memchr(name.p, '/', name.n)) {
+		memcpy(out, name.p, name.n);
+		out[name.n] = '\0';
+	}
+}
+
+static void read_links(int fd, const char *name, struct links *ret)
+{
+	struct elf_image img;
+	struct str text;
+
+	if (elf_image_open(&img, fd, name, &ret->problem))
+		return;
+	for (size_t i = 0; i < img.id_count; i++) {
+		if (img.ids[i].kind != BUILD_ID_GNU)
+			continue;
+		ret->gnu = img.ids[i];
+		ret->has_gnu = true;
+	}
+	if (elf_image_debuglink(&img, &text))
+		copy_name(text, ret->link);
+	ret->has_alt = elf_image_altlink(&img, &text, &ret->alt);
+	elf_image_close(&img);
+}
+
+static NORETURN void reader(const struct sandbox_limits *limits, int fd, const char *name, int out)
+{
+	static struct links links;
+	struct sandbox_state state;
+
+	if (sandbox_enter(limits, &state, &links.problem) == 0)
+		read_links(fd, name, &links);
+	_exit(io_write_all(out, &links, sizeof(links), NULL) ? 1 : 0);
+}
+
+static int receive(int pipe_fd, struct links *ret, const char *name, struct err *e)
+{
+	size_t have = 0;
+
+	while (have < sizeof(*ret)) {
+		ssize_t n = read(pipe_fd, (char *)ret + have, sizeof(*ret) - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(e, ERR_INDEXER_CRASHED, "%s: the process that read it died", name);
+		have += (size_t)n;
+	}
+	return 0;
+}
+
+// The reader was taken over, for all we know: nothing it sends may lead outside the folders given.
+static int check_links(struct links *l, struct err *e)
+{
+	l->link[NAME_SIZE - 1] = '\0';
+	l->problem.msg[sizeof(l->problem.msg) - 1] = '\0';
+	if (l->problem.kind)
+		return err_set(e, l->problem.kind < ERR_KIND_COUNT ? l->problem.kind : ERR_INTERNAL, "%s",
+			       l->problem.msg);
+	if (strchr(l->link, '/') || strcmp(l->link, "..") == 0)
+		l->link[0] = '\0';
+	l->gnu.kind = l->alt.kind = BUILD_ID_GNU;
+	l->gnu.size = (uint8_t)MIN(l->gnu.size, (int)BUILD_ID_MAX);
+	l->alt.size = (uint8_t)MIN(l->alt.size, (int)BUILD_ID_MAX);
+	return 0;
+}
+
+static int fetch_links(const struct debug_wanted *w, int fd, const char *name, struct links *ret,
+		       struct err *e)
+{
+	_cleanup_close_ int from = -1;
+	int ends[2];
+	pid_t child;
+	int rc;
+
+	if (pipe(ends))
+		return err_sys(e, errno, "pipe");
+	from = ends[0];
+	child = fork();
+	if (child == 0)
+		reader(w->limits, fd, name, ends[1]);
+	close(ends[1]);
+	if (child < 0)
+		return err_sys(e, errno, "fork");
+	rc = receive(from, ret, name, e);
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	return rc ? -1 : check_links(ret, e);
+}
+
+// 1 where the file is there and is not the binary itself.
+static int try_open(const char *path, int not_fd, int *ret_fd)
+{
+	struct stat self;
+	struct stat found;
+	int fd = io_open_read(path, NULL);
+
+	if (fd < 0)
+		return 0;
+	if (fstat(not_fd, &self) || fstat(fd, &found) ||
+	    (self.st_dev == found.st_dev && self.st_ino == found.st_ino)) {
+		close(fd);
+		return 0;
+	}
+	*ret_fd = fd;
+	return 1;
+}
+
+static int try_build_id(const struct debug_wanted *w, const struct build_id *id, int not_fd, int *ret_fd,
+			char out[static PATH_SIZE])
+{
+	char hex[BUILD_ID_TEXT];
+
+	build_id_text(id, hex);
+	if (id->size < 2)
+		return 0;
+	for (size_t i = 0; i < w->dirs->n; i++) {
+		snprintf(out, PATH_SIZE, "%s/.build-id/%.2s/%s.debug", w->dirs->items[i], hex, hex + 2);
+		if (try_open(out, not_fd, ret_fd))
+			return 1;
+	}
+	return 0;
+}
+
+static int try_link(const struct debug_wanted *w, const char *name, const char *link, int not_fd,
+		    int *ret_fd, char out[static PATH_SIZE])
+{
+	const char *slash = strrchr(name, '/');
+	struct str dir = slash ? (struct str){name, (size_t)(slash - name)} : STR(".");
+
+	snprintf(out, PATH_SIZE, STR_FMT "/%s", STR_ARG(dir), link);
+	if (try_open(out, not_fd, ret_fd))
+		return 1;
+	snprintf(out, PATH_SIZE, STR_FMT "/.debug/%s", STR_ARG(dir), link);
+	if (try_open(out, not_fd, ret_fd))
+		return 1;
+	for (size_t i = 0; i < w->dirs->n; i++) {
+		snprintf(out, PATH_SIZE, "%s/" STR_FMT "/%s", w->dirs->items[i], STR_ARG(dir), link);
+		if (try_open(out, not_fd, ret_fd))
+			return 1;
+		snprintf(out, PATH_SIZE, "%s/%s", w->dirs->items[i], link);
+		if (try_open(out, not_fd, ret_fd))
+			return 1;
+	}
+	return 0;
+}
+
+int debug_dir_find(const struct debug_wanted *w, int fd, const char *name, int *ret_fd,
+		   char out[static 4096], struct err *e)
+{
+	struct links links;
+
+	if (fetch_links(w, fd, name, &links, e))
+		return -1;
+	if (links.has_gnu && try_build_id(w, &links.gnu, fd, ret_fd, out))
+		return 1;
+	return links.link[0] ? try_link(w, name, links.link, fd, ret_fd, out) : 0;
+}
+
+int debug_dir_find_alt(const struct debug_wanted *w, int fd, const char *name, int *ret_fd,
+		       char out[static 4096], struct err *e)
+{
+	struct links links;
+
+	if (fetch_links(w, fd, name, &links, e))
+		return -1;
+	return links.has_alt ? try_build_id(w, &links.alt, fd, ret_fd, out) : 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One function of a unit: its ranges, the tree of what was inlined into it, and the rows that come of
+ * laying both over the unit's lines. State that is reused from function to function lives in
+ * struct dwarf_functions; owned by one thread.
+ */
+#ifndef SYMBOLIZER_INDEXER_DWARF_FUNCTION_H
+#define SYMBOLIZER_INDEXER_DWARF_FUNCTION_H
+
+#include "symbolizer/indexer/dwarf_lines.h"
+#include "symbolizer/indexer/dwarf_names.h"
+#include "symbolizer/indexer/layers.h"
+
+enum {
+	DWARF_DEPTH_MAX = 512,        /* nesting of scopes within a function */
+	DWARF_RANGES_MAX = 1 << 16,   /* ranges of one scope */
+	DWARF_NESTED_MAX = 1 << 16,   /* functions inside one function */
+};
+
+struct dwarf_functions {
+	const struct elf_image *image;
+	struct uhx_builder *builder;
+	struct dwarf_lines lines; /* of the unit at hand */
+	struct dwarf_names names;
+	struct layers layers;  /* of the function at hand */
+	struct layers covered; /* of the unit at hand: where it has functions */
+	struct map64 seen;     /* first address of a function -> its end */
+	Dwarf_Die *nested;     /* functions met inside the one at hand (GNU C, Ada) */
+	size_t nested_count;
+	size_t nested_cap;
+	uint64_t functions;
+	uint64_t inlined;
+	bool too_deep;
+};
+
+void dwarf_functions_init(struct dwarf_functions *f, const struct elf_image *img, struct uhx_builder *b,
+			  const struct symbols *symbols, Dwarf *dbg);
+void dwarf_functions_deinit(struct dwarf_functions *f);
+
+/*
+ * Adds the function if it has code in this file and was not met before. Functions nested in it are
+ * handled with it. ERR_NOMEM.
+ */
+int dwarf_function_add(struct dwarf_functions *f, Dwarf_Die *die, struct err *e) MUST_CHECK;
+
+#endif

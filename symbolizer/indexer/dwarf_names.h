@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a function is called, from its debugging entries. A name may sit on the entry itself or, by way
+ * of DW_AT_abstract_origin and DW_AT_specification, on one in another unit or in the file that dwz shared
+ * between binaries; chains are followed DWARF_CHAIN_MAX steps.
+ *
+ * The linkage name is preferred, for it says everything. Where there is none (C; functions local to a
+ * file; -g1) the name is qualified by the namespaces and classes around the entry; and a symbol that
+ * starts where the function does, and agrees with its name, lends its own: it knows mangling and
+ * suffixes such as ".constprop.0".
+ *
+ * Owned by one thread; results are cached by entry.
+ */
+#ifndef SYMBOLIZER_INDEXER_DWARF_NAMES_H
+#define SYMBOLIZER_INDEXER_DWARF_NAMES_H
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "symbolizer/indexer/dwarf_scopes.h"
+#include "symbolizer/indexer/symtab_scan.h"
+#include "symbolizer/indexer/uhx_builder.h"
+#include <elfutils/libdw.h>
+
+enum { DWARF_CHAIN_MAX = 16 };
+
+struct dwarf_names {
+	struct uhx_builder *builder;
+	const struct symbols *symbols;
+	struct map64 by_entry; /* entry of an inlined function -> uhx_id */
+	struct dwarf_scopes scopes;
+	struct buf text;
+};
+
+void dwarf_names_init(struct dwarf_names *n, struct uhx_builder *b, const struct symbols *symbols,
+		      Dwarf *main);
+void dwarf_names_deinit(struct dwarf_names *n);
+
+/* A function with code of its own, which begins at `entry`. 0 when out of memory. */
+uhx_id dwarf_names_function(struct dwarf_names *n, Dwarf_Die *die, uint64_t entry);
+/* A function that was inlined; `origin` is the entry its DW_AT_abstract_origin names. */
+uhx_id dwarf_names_inlined(struct dwarf_names *n, Dwarf_Die *origin);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbolizer/indexer/index.h"
+
+#include "symbolizer/indexer/dwarf_scan.h"
+#include "symbolizer/indexer/go_scan.h"
+#include "symbolizer/indexer/probe.h"
+
+enum { FILES_MAX = 2, IDS_MAX = 2 * ELF_IDS_MAX };
+
+struct run {
+	const struct index_input *in;
+	struct symbols symbols;
+	struct uhx_builder *builder;
+	enum quality quality;
+	struct build_id ids[IDS_MAX];
+	size_t id_count;
+};
+
+static int check_identity(const struct index_input *in, struct err *e)
+{
+	const struct elf_image *a = in->files[0];
+	const struct elf_image *b = in->files[1];
+
+	if (!b || elf_image_same_build(a, b))
+		return 0;
+	return err_set(e, ERR_ID_MISMATCH,
+		       "%s and %s share no build ID: they do not come from the same build", a->name,
+		       b->name);
+}
+
+static int check_alternate(const struct index_input *in, struct err *e)
+{
+	struct build_id wanted;
+	struct str path;
+
+	for (size_t i = 0; in->alternate && i < FILES_MAX && in->files[i]; i++) {
+		if (!elf_image_altlink(in->files[i], &path, &wanted))
+			continue;
+		for (size_t k = 0; k < in->alternate->id_count; k++)
+			if (build_id_eq(&in->alternate->ids[k], &wanted))
+				return 0;
+		return err_set(e, ERR_ID_MISMATCH, "%s is not the file that %s refers to (" STR_FMT ")",
+			       in->alternate->name, in->files[i]->name, STR_ARG(path));
+	}
+	return 0;
+}
+
+static int read_symbols(struct run *r, struct err *e)
+{
+	for (size_t i = 0; i < FILES_MAX && r->in->files[i]; i++)
+		if (symbols_read(&r->symbols, r->in->files[i], e))
+			return -1;
+	return symbols_finish(&r->symbols, e);
+}
+
+static int read_dwarf(struct run *r, struct elf_image *img, struct err *e)
+{
+	struct dwarf_scan_input in = {img, r->in->alternate, &r->symbols};
+	struct dwarf_counts counts;
+	struct build_id id;
+	struct str path;
+
+	if (!elf_image_has(img, ".debug_info"))
+		return 0;
+	if (!r->in->alternate && elf_image_altlink(img, &path, &id)) {
+		char text[BUILD_ID_TEXT];
+
+		build_id_text(&id, text);
+		warn(r->in->warnings, "%s: some names are in " STR_FMT " (build ID %s), which was not given",
+		     img->name, STR_ARG(path), text);
+	}
+	return dwarf_scan(&in, r->builder, r->in->warnings, &counts, e);
+}
+
+static int read_go(struct run *r, struct elf_image *img, struct err *e)
+{
+	struct gopclntab_counts counts;
+	struct err problem = ERR_INIT;
+
+	if (go_scan(img, r->builder, &counts, &problem) == 0)
+		return 0;
+	// A table from a Go release to come must not cost the names that the other sources have.
+	if (problem.kind != ERR_UNSUPPORTED && problem.kind != ERR_BAD_ELF) {
+		*e = problem;
+		return -1;
+	}
+	warn(r->in->warnings, "Go function table: %s", problem.msg);
+	return 0;
+}
+
+static int read_sources(struct run *r, struct err *e)
+{
+	if (read_symbols(r, e))
+		return -1;
+	for (size_t i = 0; i < FILES_MAX && r->in->files[i]; i++) {
+		struct probe_facts facts = probe_facts(r->in->files[i]);
+
+		r->quality = MAX(r->quality, facts.quality);
+		if (read_dwarf(r, r->in->files[i], e) || read_go(r, r->in->files[i], e))
+			return -1;
+	}
+	symbols_add_rows(&r->symbols, r->builder);
+	return 0;
+}
+
+// The file that has what is executed; its headers and its hash are those of the binary.
+static struct elf_image *executable(const struct index_input *in)
+{
+	struct elf_image *second = in->files[1];
+
+	return second && !in->files[0]->headers_trusted && second->headers_trusted ? second
+										   : in->files[0];
+}
+
+static void add_id(struct run *r, const struct build_id *id)
+{
+	for (size_t i = 0; i < r->id_count; i++)
+		if (build_id_eq(&r->ids[i], id))
+			return;
+	r->ids[r->id_count++] = *id;
+}
+
+static void collect_ids(struct run *r)
+{
+	const struct elf_image *exe = executable(r->in);
+
+	for (size_t i = 0; i < FILES_MAX && r->in->files[i]; i++)
+		for (size_t k = 0; k < r->in->files[i]->id_count; k++)
+			if (r->in->files[i]->ids[k].kind != BUILD_ID_HTL)
+				add_id(r, &r->in->files[i]->ids[k]);
+	add_id(r, &exe->ids[exe->id_count - 1]);
+}
+
+static void write_report(const struct run *r, const struct uhx_counts *counts, struct json_out *j)
+{
+	json_obj(j);
+	json_kv_cstr(j, "format", "unhex-index/1");
+	probe_write_ids(r->ids, r->id_count, j);
+	json_kv_cstr(j, "quality", quality_name(r->quality));
+	json_key(j, "sources");
+	json_arr(j);
+	for (int s = SOURCE_COUNT - 1; s > SOURCE_NONE; s--)
+		if (counts->sources[s])
+			json_str_(j, str_from(frame_source_name((enum frame_source)s)));
+	json_end_arr(j);
+	json_kv_u64(j, "rows", counts->rows);
+	json_kv_u64(j, "functions", counts->functions);
+	json_kv_u64(j, "bytes", counts->bytes);
+	json_key(j, "warnings");
+	warnings_write(r->in->warnings, j);
+	json_key(j, "sandbox");
+	json_obj(j);
+	json_kv_bool(j, "seccomp", r->in->sandbox.seccomp);
+	json_kv_bool(j, "landlock", r->in->sandbox.landlock);
+	json_end_obj(j);
+	json_end_obj(j);
+}
+
+static int build(struct run *r, struct json_out *report, struct err *e)
+{
+	const struct elf_image *exe = executable(r->in);
+	struct uhx_meta meta = {.headers = elf_image_headers(exe)};
+	struct uhx_counts counts;
+	char spare[32];
+
+	if (uhx_builder_new(&r->builder, e) || read_sources(r, e))
+		return -1;
+	collect_ids(r);
+	meta.ids = r->ids;
+	meta.id_count = r->id_count;
+	meta.quality = r->quality;
+	meta.machine = str_from(elf_image_machine(exe, spare));
+	if (uhx_builder_write(r->builder, &meta, r->in->out_fd, &counts, e))
+		return -1;
+	write_report(r, &counts, report);
+	return 0;
+}
+
+int index_run(const struct index_input *in, struct json_out *report, struct err *e)
+{
+	struct run r = {.in = in, .symbols = SYMBOLS_INIT};
+	int result;
+
+	if (check_identity(in, e) || check_alternate(in, e))
+		return -1;
+	result = build(&r, report, e);
+	uhx_builder_free(r.builder);
+	symbols_deinit(&r.symbols);
+	return result;
+}

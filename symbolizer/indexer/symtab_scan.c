@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbolizer/indexer/symtab_scan.h"
+
+#include "base/mem.h"
+#include "symbolizer/indexer/layers.h"
+
+void symbols_deinit(struct symbols *s)
+{
+	free(s->items);
+	free(s->spans);
+	*s = SYMBOLS_INIT;
+}
+
+// Labels of assemblers and linkers that mark data inside code: "$x", "$d.12", "$xrv64i", ".L12".
+static bool is_mapping_symbol(const char *name)
+{
+	return (name[0] == '$' && name[1] && strchr("adtx", name[1])) || strncmp(name, ".L", 2) == 0;
+}
+
+static bool is_function(const GElf_Sym *sym, const char *name)
+{
+	unsigned type = GELF_ST_TYPE(sym->st_info);
+
+	if (sym->st_shndx == SHN_UNDEF || !name[0] || is_mapping_symbol(name))
+		return false;
+	return type == STT_FUNC || type == STT_GNU_IFUNC || (type == STT_NOTYPE && sym->st_size);
+}
+
+// "memcpy@@GLIBC_2.14" is memcpy to whoever reads a profile.
+static struct str display_name(const char *name)
+{
+	struct str s = str_from(name);
+	const char *at = s.n > 1 ? memchr(s.p + 1, '@', s.n - 1) : NULL;
+
+	if (at)
+		s.n = (size_t)(at - s.p);
+	return s;
+}
+
+static uint64_t address_of(const struct elf_image *img, const GElf_Sym *sym)
+{
+	// The lowest bit of an ARM function says "Thumb".
+	return img->header.e_machine == EM_ARM ? sym->st_value & ~UINT64_C(1) : sym->st_value;
+}
+
+static int add_symbol(struct symbols *s, const struct elf_image *img, const GElf_Sym *sym,
+		      const char *name, enum frame_source source, struct err *e)
+{
+	uint64_t start = address_of(img, sym);
+	uint64_t code_end = elf_image_code_end(img, start);
+	uint64_t end;
+
+	if (add_overflows(start, sym->st_size, &end) || end > code_end || start >= code_end)
+		return 0;
+	if (!sym->st_size)
+		end = source == SOURCE_DYNSYM ? start + 1 : start + MIN(code_end - start, SYMBOL_GUESS_MAX);
+	if (mem_grow(&s->items, &s->cap, s->n + 1, sizeof(*s->items), SYMBOLS_MAX))
+		return err_nomem(e);
+	s->items[s->n++] = (struct symbol){
+		.start = start,
+		.end = end,
+		.name = display_name(name),
+		.binding = (uint8_t)GELF_ST_BIND(sym->st_info),
+		.source = source,
+		.guessed = !sym->st_size,
+	};
+	return 0;
+}
+
+static int read_table(struct symbols *s, struct elf_image *img, const struct elf_section *section,
+		      enum frame_source source, struct err *e)
+{
+	size_t entry = gelf_fsize(img->elf, ELF_T_SYM, 1, EV_CURRENT);
+	struct str bytes;
+	Elf_Data *data;
+	size_t count;
+
+	if (elf_image_data(img, section, &bytes, e))
+		return -1;
+	data = elf_getdata(section->scn, NULL);
+	if (!data || !bytes.n)
+		return 0; // NOBITS: the table is in the other file
+	count = entry ? data->d_size / entry : 0;
+	for (size_t i = 1; i < count && i < INT32_MAX; i++) {
+		GElf_Sym sym;
+		const char *name;
+
+		if (!gelf_getsym(data, (int)i, &sym))
+			return err_set(e, ERR_BAD_ELF, "%s: section %s: entry %zu: %s", img->name,
+				       section->name, i, elf_errmsg(-1));
+		name = elf_strptr(img->elf, section->header.sh_link, sym.st_name);
+		if (name && is_function(&sym, name) && add_symbol(s, img, &sym, name, source, e))
+			return -1;
+	}
+	return 0;
+}
+
+int symbols_read(struct symbols *s, struct elf_image *img, struct err *e)
+{
+	if (img->header.e_type == ET_REL)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "%s: a relocatable object (.o, .ko) has no addresses yet; index what it is "
+			       "linked into", img->name);
+	for (size_t i = 0; i < img->section_count; i++) {
+		const struct elf_section *section = &img->sections[i];
+
+		if (section->header.sh_type == SHT_SYMTAB &&
+		    read_table(s, img, section, SOURCE_SYMTAB, e))
+			return -1;
+		if (section->header.sh_type == SHT_DYNSYM &&
+		    read_table(s, img, section, SOURCE_DYNSYM, e))
+			return -1;
+	}
+	return 0;
+}
+
+static unsigned binding_rank(uint8_t binding)
+{
+	return binding == STB_LOCAL ? 2 : binding == STB_WEAK ? 1 : 0;
+}
+
+static size_t leading_underscores(struct str name)
+{
+	size_t n = 0;
+
+	while (n < name.n && name.p[n] == '_')
+		n++;
+	return n;
+}
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+// .symtab before .dynsym: the higher-ranked table owns the address anyway.
+static int by_address_and_merit(const void *a, const void *b)
+{
+	const struct symbol *x = a;
+	const struct symbol *y = b;
+	int c = compare_u64(x->start, y->start);
+
+	if (!c)
+		c = compare_u64(y->source, x->source);
+	if (!c)
+		c = compare_u64(binding_rank(x->binding), binding_rank(y->binding));
+	if (!c)
+		c = compare_u64(leading_underscores(x->name), leading_underscores(y->name));
+	if (!c)
+		c = compare_u64(y->end, x->end);
+	return c ? c : str_cmp(x->name, y->name);
+}
+
+// A symbol without size ends where the next one starts, at the latest.
+static void clip_guesses(struct symbols *s)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (size_t i = s->n; i-- > 0;) {
+		struct symbol *sym = &s->items[i];
+
+		if (i + 1 < s->n && s->items[i + 1].start > sym->start)
+			next = s->items[i + 1].start;
+		if (sym->guessed)
+			sym->end = MIN(sym->end, next);
+	}
+}
+
+struct span_list {
+	struct symbols *s;
+	bool failed;
+};
+
+static void add_span(void *ctx, uint64_t start, uint64_t end, uint32_t symbol)
+{
+	struct span_list *list = ctx;
+	struct symbols *s = list->s;
+
+	if (list->failed || mem_grow(&s->spans, &s->span_cap, s->span_count + 1, sizeof(*s->spans),
+				     2 * (size_t)SYMBOLS_MAX)) {
+		list->failed = true;
+		return;
+	}
+	s->spans[s->span_count++] = (struct symbol_span){start, end, symbol};
+}
+
+// Later starts lie on top of earlier ones; at one address the best is added last.
+static int cut_spans(struct symbols *s, struct layers *layers, struct err *e)
+{
+	struct span_list list = {s, false};
+
+	for (size_t i = 0; i < s->n;) {
+		size_t end = i + 1;
+
+		while (end < s->n && s->items[end].start == s->items[i].start)
+			end++;
+		for (size_t k = end; k-- > i;)
+			if (layers_add(layers, s->items[k].start, s->items[k].end, (uint32_t)k, e))
+				return -1;
+		i = end;
+	}
+	if (layers_flatten(layers, add_span, &list, e))
+		return -1;
+	return list.failed ? err_nomem(e) : 0;
+}
+
+int symbols_finish(struct symbols *s, struct err *e)
+{
+	struct layers layers = LAYERS_INIT;
+	int result;
+
+	if (s->n > 1)
+		qsort(s->items, s->n, sizeof(*s->items), by_address_and_merit);
+	clip_guesses(s);
+	result = cut_spans(s, &layers, e);
+	layers_deinit(&layers);
+	return result;
+}
+
+size_t symbols_at(const struct symbols *s, uint64_t address, const struct symbol **ret)
+{
+	size_t low = 0;
+	size_t high = s->n;
+	size_t end;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (s->items[mid].start < address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (end = low; end < s->n && s->items[end].start == address; end++)
+		;
+	*ret = s->items + low;
+	return end - low;
+}
+
+size_t symbols_span_from(const struct symbols *s, uint64_t address)
+{
+	size_t low = 0;
+	size_t high = s->span_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (s->spans[mid].end <= address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+void symbols_add_rows(const struct symbols *s, struct uhx_builder *b)
+{
+	for (size_t i = 0; i < s->span_count; i++) {
+		const struct symbol_span *span = &s->spans[i];
+		const struct symbol *sym = &s->items[span->symbol];
+		uhx_id function = uhx_builder_function(b, &(struct uhx_function){.linkage = sym->name});
+		uhx_id scope = uhx_builder_scope(
+			b, &(struct uhx_scope){.function = function, .source = sym->source});
+
+		uhx_builder_row(b, &(struct uhx_row){.start = span->start, .end = span->end, .scope = scope});
+	}
+}
