@@ -1,81 +1,114 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looks up addresses (hexadecimal, one a line on stdin) in an index: bench-lookup F.uhx prints
- * "address TAB depth" and, for each frame, innermost first, TAB name TAB file:line. With -t it prints
- * nothing but the time of one lookup, over all addresses. Used by tests/diff and the benchmarks.
+ * bench-lookup INDEX [ROUNDS] < ADDRESSES
+ *
+ * Time per lookup in this process: the addresses (hexadecimal, one per line) in the order given, all of
+ * them per round, the fastest and the median round. "chain" fills struct frames as every user does;
+ * "first" is the very first round, on cold caches and unmapped pages.
  */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "symbolizer/uhx_reader.h"
+
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-enum { ADDRESSES_MAX = 1 << 24, ROUNDS = 5 };
+enum { ADDRESSES_MAX = 10 * 1000 * 1000, ROUNDS = 11, ROUNDS_MAX = 1000 };
 
-static size_t read_addresses(uint64_t **ret)
+struct result {
+	uint64_t hits;
+	uint64_t frames;
+	uint64_t bytes; // of names: they are read, as a user would
+};
+
+static uint64_t *read_addresses(size_t *ret_n)
 {
-	char line[128];
+	uint64_t *addresses = NULL;
 	size_t cap = 0;
 	size_t n = 0;
+	char line[64];
 
 	while (fgets(line, sizeof(line), stdin)) {
-		uint64_t address;
+		uint64_t va;
 
-		if (!str_hex_to_u64(str_trim(str_from(line)), &address))
+		if (!str_hex_to_u64(str_trim(str_from(line)), &va))
 			continue;
-		if (mem_grow(ret, &cap, n + 1, sizeof(**ret), ADDRESSES_MAX))
+		if (mem_grow(&addresses, &cap, n + 1, sizeof(*addresses), ADDRESSES_MAX))
 			break;
-		(*ret)[n++] = address;
+		addresses[n++] = va;
 	}
-	return n;
+	*ret_n = n;
+	return addresses;
 }
 
-static void print(const struct frames *f, uint64_t address)
+static struct result look_up(const struct uhx *u, const uint64_t *addresses, size_t n)
 {
-	printf("0x%" PRIx64 "\t%zu", address, f->n);
-	for (size_t i = 0; i < f->n; i++)
-		printf("\t" STR_FMT "\t" STR_FMT ":%u", STR_ARG(f->frame[i].system_name),
-		       STR_ARG(f->frame[i].file), f->frame[i].line);
-	putchar('\n');
+	static struct frames frames;
+	struct result r = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		uhx_lookup(u, addresses[i], &frames);
+		r.hits += frames.n > 0;
+		r.frames += frames.n;
+		for (size_t k = 0; k < frames.n; k++)
+			r.bytes += frames.frame[k].function.n + frames.frame[k].file.n;
+	}
+	return r;
 }
 
-static void measure(const struct uhx *u, const uint64_t *addresses, size_t n, struct frames *f)
+static int compare(const void *a, const void *b)
 {
-	uint64_t start = clock_mono_ns();
-	uint64_t frames = 0;
+	const double *x = a;
+	const double *y = b;
 
-	for (int round = 0; round < ROUNDS; round++)
-		for (size_t i = 0; i < n; i++) {
-			uhx_lookup(u, addresses[i], f);
-			frames += f->n;
-		}
-	printf("%.1f ns per address, %.2f frames\n",
-	       (double)(clock_mono_ns() - start) / ROUNDS / (double)MAX(n, 1),
-	       (double)frames / ROUNDS / (double)MAX(n, 1));
+	return (*x > *y) - (*x < *y);
+}
+
+static void measure(const struct uhx *u, const uint64_t *addresses, size_t n, size_t rounds)
+{
+	double ns[ROUNDS_MAX];
+	struct result r = {0};
+	double first = 0;
+
+	for (size_t i = 0; i < rounds; i++) {
+		uint64_t start = clock_mono_ns();
+
+		r = look_up(u, addresses, n);
+		ns[i] = (double)(clock_mono_ns() - start) / (double)n;
+		if (i == 0)
+			first = ns[i];
+	}
+	qsort(ns, rounds, sizeof(ns[0]), compare);
+	printf("addresses %zu hits %" PRIu64 " frames %" PRIu64 " index_bytes %" PRIu64 " rows %" PRIu64 "\n",
+	       n, r.hits, r.frames, uhx_info(u)->file_size, uhx_info(u)->rows);
+	printf("chain ns/lookup: first %.1f fastest %.1f median %.1f (%zu rounds, %" PRIu64
+	       " bytes of names each)\n",
+	       first, ns[0], ns[rounds / 2], rounds, r.bytes);
 }
 
 int main(int argc, char **argv)
 {
-	static struct frames frames;
 	_cleanup_(uhx_unrefp) struct uhx *u = NULL;
 	_cleanup_free_ uint64_t *addresses = NULL;
-	bool timed = argc == 3 && str_is(str_from(argv[1]), "-t");
+	uint64_t rounds = ROUNDS;
 	struct err e = ERR_INIT;
-	size_t n;
+	size_t n = 0;
 
-	if (argc != 2 + timed || uhx_open(argv[1 + timed], &u, &e)) {
-		fprintf(stderr, "bench-lookup: %s\n", argc == 2 + timed ? e.msg : "usage: [-t] F.uhx <ADDRESSES");
-		return 2;
+	if (argc < 2 || argc > 3 ||
+	    (argc == 3 && (!str_to_u64(str_from(argv[2]), ROUNDS_MAX, &rounds) || !rounds))) {
+		fprintf(stderr, "usage: bench-lookup INDEX [ROUNDS] < ADDRESSES\n");
+		return EXIT_USAGE;
 	}
-	n = read_addresses(&addresses);
-	if (timed) {
-		measure(u, addresses, n, &frames);
-		return 0;
+	if (uhx_open(argv[1], &u, &e)) {
+		fprintf(stderr, "bench-lookup: %s\n", e.msg);
+		return err_exit_code(e.kind);
 	}
-	for (size_t i = 0; i < n; i++) {
-		uhx_lookup(u, addresses[i], &frames);
-		print(&frames, addresses[i]);
+	addresses = read_addresses(&n);
+	if (!n) {
+		fprintf(stderr, "bench-lookup: no addresses on standard input\n");
+		return EXIT_NOT_FOUND;
 	}
-	return 0;
+	measure(u, addresses, n, (size_t)rounds);
+	return EXIT_OK;
 }
