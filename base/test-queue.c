@@ -112,7 +112,7 @@ static void look_at_thread(void *task, void *ctx)
 	pthread_sigmask(SIG_BLOCK, NULL, &mask);
 	pthread_getname_np(pthread_self(), task, 16);
 	if (!sigismember(&mask, SIGTERM))
-		strcpy(task, "open to signals");
+		snprintf(task, 16, "open to signals");
 }
 
 static void workers_have_names_and_no_signals(void **state)

@@ -130,6 +130,7 @@ static void endless_output_does_not_outrun_the_deadline(void **state)
 {
 	struct subproc_result r = SUBPROC_RESULT_INIT;
 	struct err e = ERR_INIT;
+	uint64_t pid = 0;
 
 	(void)state;
 	assert_ok(run("exec yes >&2", (struct subproc_spec){.deadline_ms = 200}, &r, &e));
@@ -137,7 +138,8 @@ static void endless_output_does_not_outrun_the_deadline(void **state)
 	subproc_result_deinit(&r);
 	assert_ok(run("yes >&2 & echo $!", (struct subproc_spec){.deadline_ms = 9999}, &r, &e));
 	assert_false(r.timed_out);
-	assert_int_equal(kill(atoi(r.out.p), SIGKILL), 0);
+	assert_true(str_to_u64(str_trim(buf_str(&r.out)), INT32_MAX, &pid) && pid > 1);
+	assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
 	subproc_result_deinit(&r);
 }
 
