@@ -76,7 +76,7 @@ def llvm(elf, addresses):
 
 
 def elfutils(elf, addresses):
-    out = run(["eu-addr2line", "-a", "-f", "-i", "-p", "-e", elf], "".join(f"{a:#x}\n" for a in addresses))
+    out = run(["eu-addr2line", "-a", "-f", "-i", "--pretty-print", "-e", elf], "".join(f"{a:#x}\n" for a in addresses))
     chains, current = {}, None
     for line in out.splitlines():
         m = re.match(r"(0x[0-9a-f]+): (.*)", line)

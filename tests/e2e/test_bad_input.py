@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile and broken input: a clear error with a stable code, nothing stored, the server goes on."""
+import gzip
+import os
+import random
+import socket
+import subprocess
+import time
+
+import pprof_writer
+from harness import SLOW, build_id, main, run, skip, symbols, test
+
+
+def subject(case):
+    full = case.compile("shapes.cc", "shapes.full", "-O2", "-g", compiler="g++")
+    return full, build_id(full)
+
+
+def nothing_stored(server):
+    listed = server.get("/v1/debuginfo").json()["binaries"]
+    assert listed == [], listed
+    assert server.get("/healthz").status == 200
+    staged = [n for folder, _, names in os.walk(server.data_dir) for n in names if n.endswith(".zst") and "seg" not in n]
+    assert staged == [], staged
+
+
+@test
+def truncated_and_corrupt_elf(case):
+    """truncated anywhere, or with bytes flipped: 201 for what still has its ID, else 415 with a reason; never a crash"""
+    full, ident = subject(case)
+    server = case.server()
+    whole = open(full, "rb").read()
+    dice = random.Random(7)
+    bodies = [whole[:n] for n in range(16, len(whole), len(whole) // 12)]
+    for _ in range(25):
+        flipped = bytearray(whole)
+        for _ in range(200):
+            flipped[dice.randrange(len(flipped))] ^= 1 << dice.randrange(8)
+        bodies.append(bytes(flipped))
+    seen = set()
+    for body in bodies:
+        answer = server.request("PUT", f"/v1/debuginfo/{ident}?type=debuginfo&force=1&wait=30", body=body)
+        assert answer.status in (200, 201, 409, 415), answer
+        seen.add(answer.status)
+        if answer.status == 415:
+            assert answer.json()["code"] in ("malformed_elf", "not_elf", "build_id_mismatch", "no_build_id"), answer
+            assert answer.json()["detail"], answer
+        address = symbols(full)["main"][0]
+        modules = server.symbolize([{"build_id": ident, "addresses": [hex(address)]}])
+        assert modules[0]["status"] in ("ok", "partial", "missing"), modules
+    assert 415 in seen, seen
+    assert server.get("/readyz").status == 200
+
+
+@test
+def lying_id_and_foreign_file(case):
+    """an ID that is not the file's, and a file that is no ELF"""
+    full, ident = subject(case)
+    server = case.server()
+    lie = server.request("PUT", f"/v1/debuginfo/{'ee' * 20}?type=debuginfo", body=open(full, "rb").read())
+    assert lie.status == 415 and lie.json()["code"] == "build_id_mismatch" and ident in lie.json()["detail"], lie
+    foreign = server.request("PUT", f"/v1/debuginfo/{ident}", body=b"PK\x03\x04" + os.urandom(100000))
+    assert foreign.status == 415 and foreign.json()["code"] == "not_elf", foreign
+    nothing_stored(server)
+
+
+@test
+def damaged_zstd(case):
+    """a Content-Encoding that the body does not keep"""
+    _, ident = subject(case)
+    server = case.server()
+    answer = server.request("PUT", f"/v1/debuginfo/{ident}", body=b"not zstd at all" * 100, headers={"Content-Encoding": "zstd"})
+    assert answer.status == 400 and answer.json()["code"] == "bad_encoding", answer
+    nothing_stored(server)
+
+
+@test
+def pprof_out_of_range(case):
+    """indices out of range name the message and the index"""
+    server = case.server()
+    p = pprof_writer.Profile()
+    p.sample([3], 1)
+    answer = server.post("/v1/symbolize", p.encode(), "application/octet-stream")
+    assert answer.status == 400 and answer.json()["code"] == "bad_pprof" and "3" in answer.json()["detail"], answer
+    strings = pprof_writer.Profile().encode() + pprof_writer.field(3, pprof_writer.field(1, 1) + pprof_writer.field(5, 4000))
+    answer = server.post("/v1/symbolize", strings, "application/octet-stream")
+    assert answer.status == 400 and answer.json()["code"] == "bad_pprof", answer
+
+
+@test
+def gzip_bomb(case):
+    """600 MiB of zeros in 600 KiB: refused at the cap, memory stays bounded"""
+    server = case.server()
+    bomb = gzip.compress(bytes(600 << 20), 9)
+    answer = server.post("/v1/symbolize", bomb, "application/octet-stream")
+    assert answer.status == 413 and answer.json()["code"] == "too_large", answer
+    if SLOW == 1:
+        peak = next(int(l.split()[1]) for l in open(f"/proc/{server.process.pid}/status", encoding="ascii") if l.startswith("VmHWM"))
+        assert peak < 600 * 1024, f"peak {peak} KiB"
+    assert server.get("/healthz").status == 200
+
+
+@test
+def bad_json(case):
+    """malformed, too deep, wrong shape"""
+    server = case.server()
+    for body in (b"{", b"[" * 100000, b"[]", b'{"modules":3}', b'{"modules":[{"build_id":5}]}', b"\xff\xfe"):
+        answer = server.post("/v1/symbolize", body, "application/json")
+        assert answer.status in (400, 413), (body[:20], answer)
+        assert answer.json()["code"] in ("bad_json", "bad_request", "too_deep", "too_large"), answer
+        assert answer.headers["Content-Type"].startswith("application/problem+json"), answer.headers.items()
+
+
+def raw(server, request, seconds=5):
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=seconds * SLOW) as link:
+        link.sendall(request)
+        data = b""
+        try:
+            while chunk := link.recv(65536):
+                data += chunk
+        except TimeoutError:
+            pass
+        return data
+
+
+@test
+def paths_with_dots(case):
+    """.. in any spelling reaches nothing"""
+    server = case.server()
+    for path in ("/buildid/../../../../etc/passwd", "/buildid/%2e%2e/%2e%2e/etc/passwd", "/buildid/aabb/../../etc/passwd",
+                 "/v1/debuginfo/..%2f..%2fcatalog.db", "/buildid/aabb/source/../../../etc/passwd"):
+        answer = raw(server, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        status = int(answer.split()[1])
+        assert status in (400, 404), (path, answer[:200])
+        assert b"root:" not in answer
+
+
+@test
+def half_a_body(case):
+    """a client that sends half a body and sleeps, many times: others are served, nothing is stored"""
+    full, ident = subject(case)
+    server = case.server("--idle-timeout", "2s") if supports(case, "--idle-timeout") else case.server()
+    whole = open(full, "rb").read()
+    host, port = server.url.removeprefix("http://").split(":")
+    sleepers = []
+    for _ in range(40):
+        link = socket.create_connection((host, int(port)), timeout=10)
+        link.sendall(f"PUT /v1/debuginfo/{ident}?type=debuginfo HTTP/1.1\r\nHost: x\r\nContent-Length: {len(whole)}\r\n\r\n".encode())
+        link.sendall(whole[:len(whole) // 2])
+        sleepers.append(link)
+    start = time.monotonic()
+    assert server.get("/healthz").status == 200
+    assert server.symbolize([{"build_id": "00" * 20, "addresses": ["0x1"]}], wait=0)[0]["status"] == "missing"
+    assert time.monotonic() - start < 5 * SLOW
+    nothing_stored(server)
+    for link in sleepers:
+        link.close()
+    time.sleep(0.3)
+    nothing_stored(server)
+    good = server.request("PUT", f"/v1/debuginfo/{ident}?type=debuginfo", body=whole)
+    assert good.status == 201, good
+
+
+def supports(case, option):
+    from harness import program
+    return option in run(program("unhexd"), "--help").stdout
+
+
+@test
+def full_disk(case):
+    """507 with a code, nothing half-stored, and the same upload works when there is room again"""
+    if os.geteuid() != 0:
+        skip("mounting a small tmpfs needs root")
+    small = case.path("small")
+    os.mkdir(small)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", small], capture_output=True, check=False).returncode:
+        skip("mount is not permitted here")
+    try:
+        full, ident = subject(case)
+        whole = open(full, "rb").read()
+        server = case.server(name="small/data")
+        filler = os.path.join(small, "filler")
+        with open(filler, "wb", buffering=0) as out:
+            try:
+                while True:
+                    out.write(os.urandom(64 << 10))
+            except OSError:
+                pass
+        answer = server.request("PUT", f"/v1/debuginfo/{ident}?type=debuginfo", body=whole)
+        assert answer.status == 507 and answer.json()["code"] == "no_space", answer
+        assert server.get("/healthz").status == 200
+        os.unlink(filler)
+        answer = server.request("PUT", f"/v1/debuginfo/{ident}?type=debuginfo&wait=30", body=whole)
+        assert answer.status in (200, 201), answer
+        server.stop()
+    finally:
+        subprocess.run(["umount", "-l", small], check=False)
+
+
+main()
