@@ -7,7 +7,8 @@ enum { VARINT_MAX = 10, FIELD_MAX = (1 << 29) - 1 };
 
 static int bad(const struct pb_reader *r, const uint8_t *at, const char *why, struct err *e)
 {
-	return err_set(e, ERR_BAD_PROTOBUF, "protobuf: %s at byte %zu", why, (size_t)(at - r->start));
+	err_set(e, ERR_BAD_PROTOBUF, "protobuf: %s at byte %zu", why, (size_t)(at - r->start));
+	return -1;
 }
 
 static int take_varint(struct pb_reader *r, uint64_t *ret, struct err *e)
