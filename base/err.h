@@ -60,6 +60,7 @@ enum {
 	X(ERR_LENGTH_REQUIRED, "length_required", 411, EXIT_FAILED, false)                         \
 	X(ERR_NOT_FOUND, "not_found", 404, EXIT_NOT_FOUND, false)                                  \
 	X(ERR_METHOD, "method_not_allowed", 405, EXIT_FAILED, false)                               \
+	X(ERR_NOT_IMPLEMENTED, "not_implemented", 501, EXIT_FAILED, false)                         \
 	X(ERR_UNAUTHORIZED, "unauthorized", 401, EXIT_REFUSED, false)                              \
 	X(ERR_FORBIDDEN, "forbidden", 403, EXIT_REFUSED, false)                                    \
 	X(ERR_OVERLOADED, "overloaded", 503, EXIT_UNAVAILABLE, true)                               \

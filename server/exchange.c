@@ -6,7 +6,9 @@
 #include "base/mem.h"
 #include "server/http_metrics.h"
 #include "server/transmit.h"
+#include <arpa/inet.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 
 enum {
 	FEED_BYTES = 256 * 1024,      // a sink is called once so much has come
@@ -172,6 +174,28 @@ static int authorize(struct exchange *x, struct err *e)
 	return cfg->authorize(cfg->app, &x->rq, &x->rq.principal, e);
 }
 
+static void note_peer(struct exchange *x)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *sa = info ? info->client_addr : NULL;
+	const void *address = NULL;
+
+	if (sa && sa->sa_family == AF_INET)
+		address = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	if (sa && sa->sa_family == AF_INET6)
+		address = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+	if (!address || !inet_ntop(sa->sa_family, address, x->rq.peer, sizeof(x->rq.peer)))
+		x->rq.peer[0] = '\0';
+}
+
+static int precheck(struct exchange *x, struct err *e)
+{
+	const struct route *r = x->rq.route;
+
+	return r->precheck ? r->precheck(&x->rq, e) : 0;
+}
+
 static enum MHD_Result begin(struct exchange *x, const char *method)
 {
 	struct request *rq = &x->rq;
@@ -179,11 +203,13 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
 
 	rq->method = method_parse(str_from(method));
 	x->body_from_ms = clock_mono_ms();
+	note_peer(x);
 	if (take_headers(x, &e))
 		return refuse_first(x, &e);
 	if (x->bad_target.kind)
 		return refuse_first(x, &x->bad_target);
-	if (match_route(x, &e) || check_framing(rq, &e) || authorize(x, &e) || check_length(x, &e))
+	if (match_route(x, &e) || check_framing(rq, &e) || authorize(x, &e) || check_length(x, &e) ||
+	    precheck(x, &e))
 		return refuse_first(x, &e);
 	x->stage = STAGE_BODY;
 	return MHD_YES;

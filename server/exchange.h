@@ -74,6 +74,8 @@ void exchange_on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 
 /* May this request wait now? Not while the server stops, nor when too many do. */
 bool request_may_park(struct request *rq);
+/* The same for a wait of milliseconds (a disk), for which there is room when long waits have filled theirs. */
+bool request_may_park_briefly(struct request *rq);
 /*
  * What to give to whoever shall wake the request, with request_wake() or request_wake_with(); a reference
  * that must come back exactly once, by a wake or by request_waker_drop(). The door then returns

@@ -51,10 +51,16 @@ static void count_suspended(struct exchanges *set, int by)
 
 // ---- lanes ---------------------------------------------------------------------------------------
 
-// Requests that were parked come back through the same queue and must always find room.
+/*
+ * Requests that were parked come back through the same queue and must always find room: as many as may be
+ * parked, and one per worker that asked before another took the last place.
+ */
 static size_t lane_depth(const struct exchange_config *cfg, enum lane lane)
 {
-	return cfg->lanes[lane].queue + cfg->max_parked + LANE_MARGIN;
+	size_t parked = cfg->max_parked + cfg->lanes[LANE_WORK].queue +
+			cfg->lanes[LANE_WORK].threads + cfg->lanes[LANE_INGEST].threads;
+
+	return cfg->lanes[lane].queue + parked + LANE_MARGIN;
 }
 
 static enum lane lane_of(const struct exchange *x)
@@ -192,15 +198,28 @@ static void work(void *task, UNUSED void *ctx)
 
 // ---- parking ---------------------------------------------------------------------------------------
 
-bool request_may_park(struct request *rq)
+static bool has_room(struct exchanges *set, size_t limit)
 {
-	struct exchanges *set = exchange_of(rq)->set;
 	bool room;
 
 	pthread_mutex_lock(&set->lock);
-	room = !set->stopping && set->parked_count < set->cfg.max_parked;
+	room = !set->stopping && set->parked_count < limit;
 	pthread_mutex_unlock(&set->lock);
 	return room;
+}
+
+bool request_may_park(struct request *rq)
+{
+	struct exchanges *set = exchange_of(rq)->set;
+
+	return has_room(set, set->cfg.max_parked);
+}
+
+bool request_may_park_briefly(struct request *rq)
+{
+	struct exchanges *set = exchange_of(rq)->set;
+
+	return has_room(set, set->cfg.max_parked + set->cfg.lanes[LANE_WORK].queue);
 }
 
 void *request_waker(struct request *rq)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/negotiate.h"
 
-#include <time.h>
-
 // "0.8" → 800; at most three decimals count (RFC 9110 12.4.2). Malformed: 1000, as if not given.
 static unsigned parse_weight(struct str text)
 {
@@ -87,30 +85,4 @@ enum range_outcome range_parse(struct str header, uint64_t size, uint64_t *ret_o
 	*ret_off = from;
 	*ret_len = MIN(to, size - 1) - from + 1;
 	return RANGE_ONE;
-}
-
-bool etag_listed(struct str if_none_match, const char *etag)
-{
-	struct str item;
-
-	while (str_next(&if_none_match, ',', &item)) {
-		item = str_trim(item);
-		if (str_is(item, "*"))
-			return true;
-		if (str_has_prefix(item, STR("W/")))
-			item = str_skip(item, 2);
-		if (str_is(item, etag))
-			return true;
-	}
-	return false;
-}
-
-void http_date(int64_t unix_s, char out[static 32])
-{
-	time_t t = (time_t)unix_s;
-	struct tm tm;
-
-	// The program never calls setlocale(), so these are the English names.
-	if (!gmtime_r(&t, &tm) || !strftime(out, 32, "%a, %d %b %Y %H:%M:%S GMT", &tm))
-		out[0] = '\0';
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What request headers ask for: codings (RFC 9110 12.5.3), one byte range (14.1.2), validators (13.1).
+ * What request headers ask for: codings (RFC 9110 12.5.3), one byte range (14.1.2).
  * Pure functions over header values; what does not parse counts as not said.
  */
 #ifndef SERVER_NEGOTIATE_H
@@ -19,11 +19,5 @@ enum range_outcome {
 };
 enum range_outcome range_parse(struct str header, uint64_t size, uint64_t *ret_off,
 			       uint64_t *ret_len);
-
-/* Weak comparison with a list of entity tags, or "*". `etag` with its quotes. */
-bool etag_listed(struct str if_none_match, const char *etag);
-
-/* IMF-fixdate (RFC 9110 5.6.7). */
-void http_date(int64_t unix_s, char out[static 32]);
 
 #endif

@@ -43,6 +43,7 @@ struct request {
 	struct request_header *headers;
 	size_t header_count;
 	char id[REQUEST_ID_MAX + 1];
+	char peer[48]; /* the client's address, numeric */
 	struct principal principal;
 	bool on_io_thread; /* the door must not block now: DOOR_DEFER */
 

@@ -69,6 +69,7 @@ struct route {
 	enum lane lane;
 	enum error_style style;
 	unsigned scope;    /* what the caller's token must allow; 0: open to all */
+	door_fn *precheck; /* before the body is read, on the I/O thread: 0 or -1 with *e; may be NULL */
 	bool takes_body;
 	sink_fn *sink;     /* with takes_body: streamed instead of buffered */
 	uint64_t max_body; /* 0: the default for buffered bodies */
