@@ -223,7 +223,8 @@ static int note_ranges(struct dwarf_functions *f, bool *ret_new, struct err *e)
 	uint64_t end;
 
 	for (size_t i = 0; i < f->layers.n; i++)
-		if (layers_add(&f->covered, f->layers.items[i].start, f->layers.items[i].end, 1, e))
+		if (layers_add(&f->covered, f->layers.items[i].start, f->layers.items[i].end,
+			       DWARF_COVERED, e))
 			return -1;
 	*ret_new = !map64_get(&f->seen, first->start, &end) || end != first->end;
 	if (*ret_new && map64_set(&f->seen, first->start, first->end))

@@ -17,13 +17,16 @@ enum {
 	DWARF_NESTED_MAX = 1 << 16,   /* functions inside one function */
 };
 
+/* What lies at an address of a unit. */
+enum dwarf_cover { DWARF_UNCOVERED, DWARF_COVERED /* by a function */ };
+
 struct dwarf_functions {
 	const struct elf_image *image;
 	struct uhx_builder *builder;
 	struct dwarf_lines lines; /* of the unit at hand */
 	struct dwarf_names names;
 	struct layers layers;  /* of the function at hand */
-	struct layers covered; /* of the unit at hand: where it has functions */
+	struct layers covered; /* of the unit at hand: enum dwarf_cover */
 	struct map64 seen;     /* first address of a function -> its end */
 	Dwarf_Die *nested;     /* functions met inside the one at hand (GNU C, Ada) */
 	size_t nested_count;

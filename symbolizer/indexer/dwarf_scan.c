@@ -90,46 +90,50 @@ static int add_loose(struct scan *s, const struct line_span *from, uint64_t star
 	return 0;
 }
 
-// Walks the unit's lines and, beside them, its functions in address order.
+// Where the unit says it has code. Rows of its line table elsewhere are not to be believed: libdw sorts
+// the end of a sequence before rows at the same address, so that one of them seems to go on.
+static int paint_unit(struct scan *s, Dwarf_Die *unit, struct err *e)
+{
+	struct layers *l = &s->functions.covered;
+	ptrdiff_t at = 0;
+	Dwarf_Addr base;
+	Dwarf_Addr start;
+	Dwarf_Addr end;
+
+	layers_clear(l);
+	for (int i = 0; i < DWARF_RANGES_MAX && (at = dwarf_ranges(unit, at, &base, &start, &end)) > 0; i++)
+		if (layers_add(l, start, end, DWARF_UNCOVERED, e))
+			return -1;
+	for (size_t i = 0; !l->n && dwarf_tag(unit) == DW_TAG_compile_unit && i < s->in->image->code_count; i++)
+		if (layers_add(l, s->in->image->code[i].start, s->in->image->code[i].end, DWARF_UNCOVERED, e))
+			return -1;
+	return 0;
+}
+
 struct gaps {
 	struct scan *scan;
-	size_t line;   // the first span not done yet
-	uint64_t from; // how far it is done
 	bool failed;
 };
 
-static void lines_until(struct gaps *g, uint64_t to)
-{
-	const struct dwarf_lines *l = &g->scan->functions.lines;
-
-	for (; g->line < l->n && l->spans[g->line].start < to; g->line++) {
-		const struct line_span *span = &l->spans[g->line];
-		uint64_t end = MIN(span->end, to);
-
-		if (add_loose(g->scan, span, MAX(span->start, g->from), end, NULL))
-			g->failed = true;
-		if (span->end > to)
-			return;
-	}
-}
-
-static void skip_function(void *ctx, uint64_t start, uint64_t end, uint32_t value)
+static void collect_lines(void *ctx, uint64_t start, uint64_t end, uint32_t value)
 {
 	struct gaps *g = ctx;
+	const struct dwarf_lines *l = &g->scan->functions.lines;
 
-	(void)value;
-	lines_until(g, start);
-	g->from = end;
-	g->line = dwarf_lines_from(&g->scan->functions.lines, end);
+	if (value != DWARF_UNCOVERED)
+		return;
+	for (size_t i = dwarf_lines_from(l, start); i < l->n && l->spans[i].start < end; i++)
+		if (add_loose(g->scan, &l->spans[i], MAX(l->spans[i].start, start),
+			      MIN(l->spans[i].end, end), NULL))
+			g->failed = true;
 }
 
 static int collect_loose(struct scan *s, struct err *e)
 {
 	struct gaps g = {.scan = s};
 
-	if (layers_flatten(&s->functions.covered, skip_function, &g, e))
+	if (layers_flatten(&s->functions.covered, collect_lines, &g, e))
 		return -1;
-	lines_until(&g, UINT64_MAX);
 	return g.failed ? err_nomem(e) : 0;
 }
 
@@ -155,8 +159,7 @@ static int scan_unit(struct scan *s, Dwarf_Die *unit, uint8_t type, struct err *
 	if (lines)
 		warn(s->warnings, "%s: a line table cannot be read: %s", s->in->image->name,
 		     dwarf_errmsg(-1));
-	layers_clear(&s->functions.covered);
-	if (walk_unit(s, unit, e))
+	if (paint_unit(s, unit, e) || walk_unit(s, unit, e))
 		return -1;
 	return collect_loose(s, e);
 }
