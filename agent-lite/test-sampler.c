@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The CPU list anywhere; and, where eBPF is permitted, the whole of it: load, sample a program that burns
+ * CPU in a known function for a second at 99 Hz, and look at what would be shipped.
+ */
+#include "agent-lite/sampler.h"
+
+#include "agent-lite/collector.h"
+#include "agent-lite/testing.h"
+#include "base/clock.h"
+#include "base/compress.h"
+#include <signal.h>
+#include <sys/wait.h>
+
+static char dir[64], subject[128];
+
+static int setup(void **state)
+{
+	(void)state;
+	test_dir_make(dir);
+	snprintf(subject, sizeof(subject), "%s/subject", dir);
+	// gcc leaves the frame out of functions that call none unless told so; their caller is then lost.
+	compile("gcc", "-O1 -g -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -fno-optimize-sibling-calls",
+		"tests/subjects/busy.c", subject);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	test_dir_remove(dir);
+	return 0;
+}
+
+static void cpu_lists_are_read(void **state)
+{
+	bool online[8] = {false};
+
+	(void)state;
+	assert_true(sampler_parse_cpus(STR("0-2,5\n"), online, 8));
+	assert_true(online[0] && online[1] && online[2] && !online[3] && online[5] && !online[7]);
+	assert_true(sampler_parse_cpus(STR("0-4000"), online, 8)); // more than there is room for
+	assert_true(online[7]);
+	assert_false(sampler_parse_cpus(STR("0-"), online, 8));
+	assert_false(sampler_parse_cpus(STR("a"), online, 8));
+	assert_false(sampler_parse_cpus(STR("5000"), online, 8));
+}
+
+static void senseless_options_are_refused(void **state)
+{
+	const struct sampler_config none = {.hz = 0}, fast = {.hz = 100000};
+	struct sampler *s;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(sampler_new(&none, NULL, NULL, &s, &e), -1);
+	assert_err(&e, ERR_USAGE, "--hz must be 1 to 1000");
+	assert_int_equal(sampler_new(&fast, NULL, NULL, &s, &e), -1);
+	assert_err(&e, ERR_USAGE, "--hz");
+}
+
+/* Where in the file the function lies. */
+static void range_of(const char *function, uint64_t *ret_start, uint64_t *ret_end)
+{
+	char command[256], line[256];
+	struct str rest, start, size;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "nm -S %s | grep ' T %s$'", subject, function);
+	f = popen(command, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	pclose(f);
+	rest = str_from(line);
+	assert_true(str_next(&rest, ' ', &start) && str_next(&rest, ' ', &size));
+	assert_true(str_hex_to_u64(start, ret_start) && str_hex_to_u64(size, ret_end));
+	*ret_end += *ret_start;
+}
+
+static pid_t start_subject(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY);
+
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execl(subject, "subject", "60", (char *)NULL);
+		_exit(127);
+	}
+	assert_true(pid > 0);
+	usleep(100 * 1000); // let it reach main()
+	return pid;
+}
+
+struct rig {
+	struct module_cache *modules;
+	struct processes processes;
+	struct kernel_image kernel;
+	struct collector collector;
+};
+
+/* Samples `pid` for a second. False when eBPF is not permitted: the reason has been printed. */
+static bool sample(struct rig *rig, pid_t pid)
+{
+	const uint32_t target = (uint32_t)pid;
+	const struct sampler_config config = {.hz = 99, .pids = &target, .pid_count = 1};
+	struct sampler *s;
+	struct sampler_stats stats;
+	struct err e = ERR_INIT;
+
+	if (sampler_new(&config, collector_add, &rig->collector, &s, &e) < 0) {
+		print_message("skip: %s\n", e.msg);
+		assert_true(e.kind == ERR_NO_CAPABILITY || e.kind == ERR_NO_KERNEL_SUPPORT);
+		return false;
+	}
+	for (int i = 0; i < 10; i++) {
+		usleep(100 * 1000);
+		assert_ok(sampler_drain(s, &e));
+	}
+	sampler_stop(s);
+	assert_ok(sampler_drain(s, &e));
+	sampler_stats(s, &stats);
+	assert_int_equal(stats.lost, 0);
+	assert_int_equal(stats.malformed, 0);
+	assert_int_equal(stats.samples, rig->collector.stats.samples);
+	sampler_free(s);
+	return true;
+}
+
+/* Samples whose leaf lies in the range, in user code; *ret_called: those with a caller in the other. */
+static uint64_t count_leaves(const struct stacks *st, const uint64_t leaf[2], const uint64_t caller[2],
+			     uint64_t *ret_called)
+{
+	uint64_t n = 0;
+
+	*ret_called = 0;
+	for (size_t i = 0; i < st->stack_count; i++) {
+		const struct stack *s = &st->stacks[i];
+		uint64_t at = st->locations[s->locations[0]].address;
+
+		if (at < leaf[0] || at >= leaf[1])
+			continue;
+		n += s->count;
+		if (s->location_count < 2)
+			continue;
+		at = st->locations[s->locations[1]].address;
+		if (at >= caller[0] && at < caller[1])
+			*ret_called += s->count;
+	}
+	return n;
+}
+
+static void assert_no_names(const struct stacks *st)
+{
+	const struct profile_info info = {.hz = 99, .time_ns = 1, .duration_ns = 1};
+	struct buf gz = BUF_INIT(1 << 20), p = BUF_INIT(1 << 20);
+	struct err e = ERR_INIT;
+
+	assert_ok(profile_encode(st, &info, &gz, &e));
+	assert_ok(gzip_decompress(buf_str(&gz), &p, &e));
+	assert_holds(buf_str(&p), subject); // the file, yes
+	assert_null(memmem(p.p, p.n, "inner", 5));
+	assert_null(memmem(p.p, p.n, "middle", 6));
+	assert_null(memmem(p.p, p.n, "busy.c", 6));
+	buf_deinit(&p);
+	buf_deinit(&gz);
+}
+
+static void a_busy_function_is_the_leaf(void **state)
+{
+	struct rig rig = {.kernel = {.known = false}};
+	uint64_t inner[2], middle[2], in_inner, called;
+	struct err e = ERR_INIT;
+	bool sampled;
+	pid_t pid;
+
+	(void)state;
+	range_of("inner", &inner[0], &inner[1]);
+	range_of("middle", &middle[0], &middle[1]);
+	assert_ok(module_cache_new(NULL, &rig.modules, &e));
+	processes_init(&rig.processes, rig.modules, "/proc");
+	collector_init(&rig.collector, &rig.processes, &rig.kernel, true);
+	pid = start_subject();
+	sampled = sample(&rig, pid);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (sampled) {
+		const struct batch *b = &rig.collector.batch;
+
+		// A second of one CPU, of which other programs may take most.
+		assert_in_range(b->samples, 15, 110);
+		assert_int_equal(b->series_count, 1);
+		in_inner = count_leaves(&b->series[0]->stacks, inner, middle, &called);
+		assert_true(in_inner >= b->samples * 9 / 10);
+		assert_true(called >= in_inner * 9 / 10); // -1 made it point into the call
+		assert_no_names(&b->series[0]->stacks);
+	}
+	collector_deinit(&rig.collector);
+	processes_deinit(&rig.processes);
+	module_cache_free(rig.modules);
+	if (!sampled)
+		skip();
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cpu_lists_are_read),
+		cmocka_unit_test(senseless_options_are_refused),
+		cmocka_unit_test(a_busy_function_is_the_leaf),
+	};
+
+	BE_ELF_CHILD_IF_ASKED(argc, argv);
+	return cmocka_run_group_tests_name("sampler", tests, setup, teardown);
+}
