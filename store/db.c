@@ -4,8 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include <pthread.h>
-#include <signal.h>
+#include "store/thread.h"
 #include <stdio.h>
 
 enum { READERS_MAX = 16, QUEUE_MAX = 4096, GROUP_MAX = 512 };
@@ -61,8 +60,7 @@ struct db {
 	char *path;
 
 	struct sql *writer; // the writer thread's
-	pthread_t thread;
-	bool started;
+	struct thread thread;
 
 	pthread_mutex_t queue_lock; // guards the next five
 	pthread_cond_t queued;
@@ -190,23 +188,6 @@ static void *write_loop(void *arg)
 		commit_group(d, group);
 		finish_group(d, group);
 	}
-}
-
-static int start_writer(struct db *d, struct err *e)
-{
-	sigset_t all;
-	sigset_t old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&d->thread, NULL, write_loop, d);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
-		return err_sys(e, rc, "%s: starting the writer thread", d->path);
-	d->started = true;
-	pthread_setname_np(d->thread, "db-writer");
-	return 0;
 }
 
 // ---- queueing -------------------------------------------------------------------------------------
@@ -369,7 +350,7 @@ static int open_connections(struct db *d, const struct db_config *cfg, struct er
 			return -1;
 		d->idle_count++;
 	}
-	return start_writer(d, e);
+	return thread_start(&d->thread, "db-writer", write_loop, d, e);
 }
 
 int db_open(const struct db_config *cfg, struct db **ret, struct err *e)
@@ -399,13 +380,13 @@ int db_open(const struct db_config *cfg, struct db **ret, struct err *e)
 
 static void stop_writer(struct db *d)
 {
-	if (!d->started)
+	if (!d->thread.started)
 		return;
 	pthread_mutex_lock(&d->queue_lock);
 	d->closing = true;
 	pthread_cond_signal(&d->queued);
 	pthread_mutex_unlock(&d->queue_lock);
-	pthread_join(d->thread, NULL);
+	thread_join(&d->thread);
 }
 
 void db_close(struct db *d)

@@ -2,8 +2,8 @@
 /*
  * The push log: what makes "200" mean "kept". A record is appended, and the append returns when it is on
  * disk; appends that arrive together share one fsync (group commit by the log's own thread). Records are
- * {length, xxh3, bytes}; a torn tail is cut off on open. Files roll at 64 MiB; a record is forgotten when
- * everything up to its position has been released.
+ * {length, position, xxh3, bytes} (push_log_file.h); a torn tail is cut off on open. Files roll at 64 MiB;
+ * a record is forgotten when everything up to its position has been released.
  *
  * A position is a 64-bit count that only grows. Thread-safe.
  */
@@ -15,7 +15,10 @@
 
 struct push_log;
 
+/* ERR_CONFLICT: another process has it open. */
 int push_log_open(const char *dir, struct push_log **ret, struct err *e) MUST_CHECK;
+/* Did opening find damage that no crash explains? *ret (ERR_CORRUPT) says how much and where it is kept. */
+bool push_log_damaged(const struct push_log *l, struct err *ret);
 /* Calls fn for each record not yet released, in order; for start-up, before appends. */
 typedef int push_log_fn(void *ctx, uint64_t position, struct str record, struct err *e);
 int push_log_replay(struct push_log *l, push_log_fn *fn, void *ctx, struct err *e) MUST_CHECK;
@@ -26,7 +29,10 @@ int push_log_replay(struct push_log *l, push_log_fn *fn, void *ctx, struct err *
 typedef void push_log_done(void *ctx, uint64_t position, const struct err *failure);
 int push_log_append(struct push_log *l, struct str record, push_log_done *done, void *ctx,
 		    struct err *e) MUST_CHECK;
-/* Everything up to and including position is safe elsewhere. */
+/*
+ * Everything up to and including position is safe elsewhere. Takes effect on disk soon after; until then a
+ * crash may bring released records back.
+ */
 int push_log_release(struct push_log *l, uint64_t position, struct err *e) MUST_CHECK;
 /* Finishes queued appends. */
 void push_log_close(struct push_log *l);

@@ -7,9 +7,8 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "store/db.h"
+#include "store/thread.h"
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/random.h>
 
@@ -65,8 +64,7 @@ struct results {
 	// Hashes of keys put lately, each in the slot of its low bits; a lost one costs a write.
 	_Atomic uint64_t *recent;
 
-	pthread_t thread;
-	bool started;
+	struct thread thread;
 
 	pthread_mutex_t lock; // guards the rest; a batch being written does not change
 	pthread_cond_t wake;
@@ -361,23 +359,6 @@ static const char *const migrations[] = {
 	NULL,
 };
 
-static int start_thread(struct results *r, struct err *e)
-{
-	sigset_t all;
-	sigset_t old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&r->thread, NULL, flush_loop, r);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
-		return err_sys(e, rc, "starting the result cache's thread");
-	r->started = true;
-	pthread_setname_np(r->thread, "results");
-	return 0;
-}
-
 static void init_locks(struct results *r)
 {
 	pthread_condattr_t monotonic;
@@ -414,7 +395,8 @@ int results_open(const char *path, struct results **ret, struct err *e)
 	r->recent = mem_calloc(RECENT, sizeof(*r->recent));
 	if (!r->recent)
 		err_nomem(e);
-	if (!r->recent || db_open(&cfg, &r->db, e) || start_thread(r, e)) {
+	if (!r->recent || db_open(&cfg, &r->db, e) ||
+	    thread_start(&r->thread, "results", flush_loop, r, e)) {
 		results_close(r);
 		return err_wrap(e, "opening the result cache");
 	}
@@ -426,12 +408,12 @@ void results_close(struct results *r)
 {
 	if (!r)
 		return;
-	if (r->started) {
+	if (r->thread.started) {
 		pthread_mutex_lock(&r->lock);
 		r->closing = true;
 		pthread_cond_signal(&r->wake);
 		pthread_mutex_unlock(&r->lock);
-		pthread_join(r->thread, NULL);
+		thread_join(&r->thread);
 	}
 	db_close(r->db);
 	for (size_t i = 0; i < countof(r->batches); i++)
