@@ -8,12 +8,7 @@
 #include <stdio.h>
 
 // At the limit everything is forgotten at once: simple, bounded, and the catalog has it all.
-enum { ROWS_MAX = 8192, VERDICTS_MAX = 65536, KEY_MAX = BUILD_ID_TEXT + 1 };
-
-struct verdict {
-	uint64_t until_ms;
-	char reason[];
-};
+enum { ROWS_MAX = 8192, VERDICTS_MAX = 16384, KEY_MAX = BUILD_ID_TEXT + 1 };
 
 struct binary_cache {
 	struct catalog *catalog;
@@ -199,7 +194,7 @@ void binary_cache_changed(struct binary_cache *c, int64_t binary)
 // ---- verdicts ---------------------------------------------------------------------------------------------
 
 bool binary_cache_verdict(struct binary_cache *c, const struct build_id *ids, size_t n,
-			  char ret[static VERDICT_MAX])
+			  unsigned want, char ret_reason[static VERDICT_MAX])
 {
 	char text[KEY_MAX];
 	struct str key = candidates_key(ids, n, text);
@@ -209,32 +204,28 @@ bool binary_cache_verdict(struct binary_cache *c, const struct build_id *ids, si
 
 	pthread_mutex_lock(&c->lock);
 	v = map_get(&c->verdicts, key);
-	holds = v && now < v->until_ms;
+	holds = v && (v->lacking & want) && now < v->until_ms;
 	if (holds)
-		snprintf(ret, VERDICT_MAX, "%s", v->reason);
+		memcpy(ret_reason, v->reason, VERDICT_MAX);
 	pthread_mutex_unlock(&c->lock);
 	return holds;
 }
 
 void binary_cache_judge(struct binary_cache *c, const struct build_id *ids, size_t n,
-			const char *reason, uint64_t for_ms)
+			const struct verdict *v)
 {
 	char text[KEY_MAX];
 	struct str key = candidates_key(ids, n, text);
-	size_t len = strnlen(reason, VERDICT_MAX - 1);
-	struct verdict *v = mem_alloc(sizeof(*v) + len + 1);
+	struct verdict *copy = mem_dup(v, sizeof(*v));
 	void *old = NULL;
 
-	if (!v)
+	if (!copy)
 		return;
-	v->until_ms = clock_mono_ms() + for_ms;
-	memcpy(v->reason, reason, len);
-	v->reason[len] = '\0';
 	pthread_mutex_lock(&c->lock);
 	if (c->verdicts.n >= VERDICTS_MAX)
 		clear_verdicts(c);
-	if (map_set(&c->verdicts, key, v, &old))
-		old = v;
+	if (map_set(&c->verdicts, key, copy, &old))
+		old = copy;
 	pthread_mutex_unlock(&c->lock);
 	free(old);
 }

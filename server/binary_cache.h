@@ -44,11 +44,16 @@ int binary_cache_find(struct binary_cache *c, const struct build_id *ids, size_t
 void binary_cache_changed(struct binary_cache *c, int64_t binary);
 
 enum { VERDICT_MAX = 512 };
-/* Is there a verdict on these candidates that still holds? */
+struct verdict {
+	unsigned lacking; /* enum flight_want: what is not to be had */
+	uint64_t until_ms; /* clock_mono_ms() */
+	char reason[VERDICT_MAX];
+};
+/* Is there a verdict on these candidates that still holds, and says that `want` is not to be had? */
 bool binary_cache_verdict(struct binary_cache *c, const struct build_id *ids, size_t n,
-			  char ret[static VERDICT_MAX]);
+			  unsigned want, char ret_reason[static VERDICT_MAX]);
 void binary_cache_judge(struct binary_cache *c, const struct build_id *ids, size_t n,
-			const char *reason, uint64_t for_ms);
+			const struct verdict *v);
 /* New files have come: every verdict that may be on one of these IDs is void. */
 void binary_cache_pardon(struct binary_cache *c, const struct build_id *ids, size_t n);
 

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/binaries.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/binaries_internal.h"
+#include "server/binaries_metrics.h"
+#include <stdio.h>
+
+// ---- beginning and end ----------------------------------------------------------------------------------
+
+/*
+ * A failure stays with a binary until new files come, or until another version of the program is tried on
+ * it: DIR/version tells which one was here last.
+ */
+static int note_version(struct binaries *b, struct err *e)
+{
+	static const char now[] = UNHEX_VERSION " " UNHEX_COMMIT "\n";
+	_cleanup_(buf_deinit) struct buf before = BUF_INIT(256);
+	char path[INDEX_PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/version", index_cache_dir(b->indexes));
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return err_set(e, ERR_CONFIG, "the path of the index folder is too long");
+	if (io_read_file(path, &before, NULL) == 0 && str_is(buf_str(&before), now))
+		return 0;
+	b->retry_failed = before.n > 0;
+	return io_write_file(path, now, sizeof(now) - 1, 0644, e);
+}
+
+bool binaries_first_retry(struct binaries *b, int64_t binary)
+{
+	uint64_t ignored;
+	bool first;
+
+	if (!b->retry_failed)
+		return false;
+	pthread_mutex_lock(&b->retried_lock);
+	first = !map64_get(&b->retried, (uint64_t)binary, &ignored) &&
+		map64_set(&b->retried, (uint64_t)binary, 1) == 0;
+	pthread_mutex_unlock(&b->retried_lock);
+	return first;
+}
+
+// What a crash left between store and index.
+static int queue_unindexed(struct binaries *b, struct err *e)
+{
+	_cleanup_free_ int64_t *rows = NULL;
+	size_t n;
+
+	if (catalog_unindexed(b->cfg.catalog, &rows, &n, e))
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ struct build_id *ids = NULL;
+		struct flight_ask ask = {.binary = rows[i], .wants = FLIGHT_INDEX};
+
+		if (catalog_ids(b->cfg.catalog, rows[i], &ids, &ask.n, e))
+			return -1;
+		ask.ids = ids;
+		if (ask.n && flights_join(b->flights, &ask, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int set_up(struct binaries *b, struct err *e)
+{
+	const struct binaries_config *cfg = &b->cfg;
+
+	if (indexer_new(cfg->indexer_path, cfg->indexer_deadline_ms, cfg->indexer_max_memory,
+			&b->indexer, e) ||
+	    index_cache_new(cfg->index_dir, cfg->open_indexes, &b->indexes, e) ||
+	    binary_cache_new(cfg->catalog, &b->rows, e) || waiters_new(&b->waiters, e))
+		return -1;
+	if (index_cache_sweep(b->indexes, cfg->catalog, e) || note_version(b, e))
+		return -1;
+	if (flights_new(b, cfg->index_workers, &b->flights, e))
+		return -1;
+	return queue_unindexed(b, e);
+}
+
+int binaries_new(const struct binaries_config *cfg, struct binaries **ret, struct err *e)
+{
+	struct binaries *b = mem_zalloc(sizeof(*b));
+
+	if (!b)
+		return err_nomem(e);
+	binaries_metrics_register();
+	b->cfg = *cfg;
+	b->retried = MAP64_INIT;
+	pthread_mutex_init(&b->retried_lock, NULL);
+	if (set_up(b, e)) {
+		binaries_free(b);
+		return -1;
+	}
+	*ret = b;
+	return 0;
+}
+
+void binaries_free(struct binaries *b)
+{
+	if (!b)
+		return;
+	if (b->flights) {
+		flights_close(b->flights);
+		upstream_stop(b->cfg.upstream);
+		indexer_stop(b->indexer);
+		flights_free(b->flights);
+	}
+	waiters_free(b->waiters);
+	binary_cache_free(b->rows);
+	index_cache_free(b->indexes);
+	indexer_free(b->indexer);
+	map64_deinit(&b->retried);
+	pthread_mutex_destroy(&b->retried_lock);
+	free(b);
+}
+
+// ---- giving out ------------------------------------------------------------------------------------------
+
+// READY or ABSENT, from what is here.
+static int find_stored(struct binaries *b, const struct binaries_ask *ask, int64_t *ret_binary,
+		       struct catalog_file *ret, struct err *e)
+{
+	_cleanup_(binary_row_unrefp) struct binary_row *row = NULL;
+	struct catalog_file file;
+	struct blob_info info;
+	struct err why;
+	int rc = binary_cache_find(b->rows, ask->ids, ask->n, &row, e);
+
+	if (rc)
+		return rc < 0 ? -1 : ARTIFACT_ABSENT;
+	*ret_binary = row->id;
+	while ((rc = catalog_best_file(b->cfg.catalog, row->id, ask->type, &file, e)) == 0) {
+		if (file.trust < TRUST_UPSTREAM)
+			return ARTIFACT_ABSENT;
+		if (blob_stat(b->cfg.blobs, file.sha256, &info, &why) == 0) {
+			*ret = file;
+			return ARTIFACT_READY;
+		}
+		if (why.kind != ERR_NOT_FOUND) {
+			*e = why;
+			return -1;
+		}
+		if (catalog_file_lost(b->cfg.catalog, file.id, e))
+			return -1;
+	}
+	return rc < 0 ? -1 : ARTIFACT_ABSENT;
+}
+
+static int may_come(struct binaries *b, const struct binaries_ask *ask, unsigned want, bool *ret,
+		    struct err *e)
+{
+	char reason[VERDICT_MAX];
+
+	*ret = false;
+	if (ask->local_only || binary_cache_verdict(b->rows, ask->ids, ask->n, want, reason))
+		return 0;
+	return binaries_may_ask(b, ask->ids, ask->n, ask->type, ret, e);
+}
+
+int binaries_artifact(struct binaries *b, const struct binaries_ask *ask, struct catalog_file *ret,
+		      struct err *e)
+{
+	struct flight_ask join = {
+		.ids = ask->ids,
+		.n = ask->n,
+		.wants = ask->type == FILE_DEBUGINFO ? FLIGHT_DEBUGINFO : FLIGHT_EXECUTABLE,
+		.forwarded = ask->forwarded,
+	};
+	bool may;
+	int rc = find_stored(b, ask, &join.binary, ret, e);
+
+	if (rc != ARTIFACT_ABSENT)
+		return rc;
+	if (may_come(b, ask, join.wants, &may, e))
+		return -1;
+	if (!may)
+		return ARTIFACT_ABSENT;
+	return flights_join(b->flights, &join, e) ? -1 : ARTIFACT_PENDING;
+}
+
+static int64_t row_of(struct binaries *b, const struct build_id *ids, size_t n)
+{
+	_cleanup_(binary_row_unrefp) struct binary_row *row = NULL;
+
+	return binary_cache_find(b->rows, ids, n, &row, NULL) == 0 ? row->id : 0;
+}
+
+int binaries_wait_id(struct binaries *b, const struct build_id *ids, size_t n,
+		     enum binaries_until until, const struct binaries_waiting *what, struct err *e)
+{
+	struct waiter *w = waiter_new(b->waiters, what);
+
+	if (!w)
+		return err_nomem(e);
+	if (flights_attach(b->flights, ids, n, row_of(b, ids, n), until, w))
+		return waiter_start(w, e);
+	waiter_drop(w);
+	return BINARIES_SETTLED;
+}
+
+// ---- removing, telling --------------------------------------------------------------------------------------
+
+static int remove_blobs(struct binaries *b, char (*sha)[SHA256_HEX], size_t n, struct err *e)
+{
+	struct err why;
+
+	for (size_t i = 0; i < n; i++) {
+		if (blob_remove(b->cfg.blobs, sha[i], &why) < 0 && why.kind != ERR_NOT_FOUND) {
+			*e = why;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int binaries_delete(struct binaries *b, const struct build_id *ids, size_t n, struct err *e)
+{
+	_cleanup_(binary_row_unrefp) struct binary_row *row = NULL;
+	_cleanup_free_ char(*sha)[SHA256_HEX] = NULL;
+	size_t sha_count = 0;
+	int rc = binary_cache_find(b->rows, ids, n, &row, e);
+
+	if (rc == 0)
+		rc = catalog_delete(b->cfg.catalog, row->id, &sha, &sha_count, e);
+	if (rc < 0)
+		return -1;
+	if (rc)
+		return err_set(e, ERR_NOT_FOUND, "no such binary");
+	binary_cache_changed(b->rows, row->id);
+	index_cache_remove(b->indexes, row->id, row->generation);
+	if (results_delete_binary(b->cfg.results, row->id, e))
+		return -1;
+	return remove_blobs(b, sha, sha_count, e);
+}
+
+void binaries_flight_json(struct binaries *b, const struct build_id *ids, size_t n,
+			  struct json_out *j)
+{
+	flights_json(b->flights, ids, n, row_of(b, ids, n), j);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking in a file, uploaded or fetched: probe, check what it claims to be, store, register. */
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/binaries_internal.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { IDS_MAX = PROBE_IDS_MAX + 2 + 6 }; // the file's, the claimed ones, aliases: what a binary may have
+
+struct intake {
+	struct binaries *b;
+	const struct binaries_upload *u;
+	struct probe_report probe;
+	char *probe_json;
+	struct build_id ids[IDS_MAX];
+	size_t id_count;
+	enum file_type type; /* what it is, whatever it was called */
+	struct blob_info blob;
+	struct binary binary;
+};
+
+// ---- is it what it claims to be? -----------------------------------------------------------------------
+
+static void add_id(struct intake *in, const struct build_id *id)
+{
+	for (size_t i = 0; i < in->id_count; i++) {
+		if (build_id_eq(&in->ids[i], id))
+			return;
+	}
+	if (in->id_count < IDS_MAX)
+		in->ids[in->id_count++] = *id;
+}
+
+static int mismatch(const struct intake *in, struct err *e)
+{
+	char claimed[BUILD_ID_TEXT];
+	char own[BUILD_ID_TEXT];
+
+	build_id_text(&in->u->claimed[0], claimed);
+	build_id_text(&in->probe.ids[0], own);
+	return err_set(e, ERR_ID_MISMATCH, "the file's build-ID is %s, not %s", own, claimed);
+}
+
+// The ID that was claimed comes first: where joining is not allowed, it says whose file this is.
+static int collect_ids(struct intake *in, struct err *e)
+{
+	for (size_t i = 0; i < in->u->claimed_count; i++) {
+		if (probe_report_has(&in->probe, &in->u->claimed[i]))
+			add_id(in, &in->u->claimed[i]);
+	}
+	if (!in->id_count)
+		return mismatch(in, e);
+	for (size_t i = 0; i < in->probe.id_count; i++)
+		add_id(in, &in->probe.ids[i]);
+	for (size_t i = 0; i < in->u->alias_count; i++)
+		add_id(in, &in->u->aliases[i]);
+	return 0;
+}
+
+static int choose_type(struct intake *in, struct err *e)
+{
+	if (in->probe.core)
+		return err_set(e, ERR_UNSUPPORTED, "this is a core dump");
+	if (in->u->type == FILE_EXECUTABLE && in->probe.kind == PROBE_DEBUGINFO)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "this file has debug information only; upload it as type=debuginfo");
+	in->type = in->probe.kind == PROBE_EXECUTABLE ? FILE_EXECUTABLE : in->u->type;
+	return 0;
+}
+
+static int check(struct intake *in, struct err *e)
+{
+	if (in->u->type != FILE_DEBUGINFO && in->u->type != FILE_EXECUTABLE)
+		return err_set(e, ERR_UNSUPPORTED, "files of type %s are not taken yet",
+			       file_type_name(in->u->type));
+	if (indexer_probe(in->b->indexer, in->u->fd, &in->probe, &in->probe_json, e))
+		return -1;
+	return collect_ids(in, e) || choose_type(in, e) ? -1 : 0;
+}
+
+// ---- storing ----------------------------------------------------------------------------------------------
+
+static bool is_better(const struct intake *in, const struct catalog_file *than)
+{
+	if (in->u->trust != than->trust)
+		return in->u->trust > than->trust;
+	return (int)in->probe.quality > than->quality;
+}
+
+/*
+ * The catalog decides what wins; this spares storing what it will not take. BINARIES_STORED: go on.
+ */
+static int foresee(struct intake *in, struct err *e)
+{
+	struct catalog_file best;
+	int rc;
+
+	rc = catalog_find(in->b->cfg.catalog, in->ids, in->id_count, &in->binary, e);
+	if (rc)
+		return rc < 0 ? -1 : BINARIES_STORED;
+	rc = catalog_best_file(in->b->cfg.catalog, in->binary.id, in->type, &best, e);
+	if (rc || in->u->force || is_better(in, &best))
+		return rc < 0 ? -1 : BINARIES_STORED;
+	if (sha256_fd_hex(in->u->fd, in->blob.sha256, e))
+		return -1;
+	if (strcmp(in->blob.sha256, best.sha256) == 0)
+		return BINARIES_STORED; // its IDs may be new, or its blob lost
+	return BINARIES_WORSE;
+}
+
+static int add_as(struct intake *in, enum file_type type, struct err *e)
+{
+	struct catalog_new_file f = {
+		.ids = in->ids,
+		.id_count = in->id_count,
+		.file = {.type = type, .trust = in->u->trust, .quality = (int)in->probe.quality,
+			 .size = in->blob.size, .stored_size = in->blob.stored_size},
+		.name = in->u->name,
+		.machine = in->probe.machine,
+		.headers = in->probe.headers,
+		.headers_size = in->probe.header_count * sizeof(in->probe.headers[0]),
+		.headers_trusted = in->probe.headers_trusted,
+		.probe_json = in->probe_json,
+		.force = in->u->force && type == in->type,
+	};
+
+	memcpy(f.file.sha256, in->blob.sha256, sizeof(f.file.sha256));
+	snprintf(f.file.origin, sizeof(f.file.origin), "%s", in->u->origin ? in->u->origin : "");
+	return catalog_add_file(in->b->cfg.catalog, &f, &in->binary, e);
+}
+
+// An unstripped executable is both; in its second role it only fills a gap or replaces worse.
+static int add_other_role(struct intake *in, struct err *e)
+{
+	enum file_type other = in->type == FILE_DEBUGINFO ? FILE_EXECUTABLE : FILE_DEBUGINFO;
+
+	if (in->probe.kind != PROBE_BOTH)
+		return 0;
+	return add_as(in, other, e) < 0 ? -1 : 0;
+}
+
+static int store(struct intake *in, struct err *e)
+{
+	int existed = blob_put(in->b->cfg.blobs, in->u->fd, &in->blob, e);
+	int rc;
+
+	if (existed < 0)
+		return -1;
+	rc = add_as(in, in->type, e);
+	if (rc < 0)
+		return -1;
+	if (rc == CATALOG_WORSE) // overtaken; the blob, if new, is nobody's and is swept up later
+		return BINARIES_WORSE;
+	if (add_other_role(in, e))
+		return -1;
+	// The same bytes, but they had been lost: to whoever uploads them they are stored now.
+	return rc == CATALOG_EXISTS && existed == BLOB_EXISTS ? BINARIES_ALREADY : BINARIES_STORED;
+}
+
+static int take_in(struct intake *in, struct err *e)
+{
+	int rc = foresee(in, e);
+
+	if (rc)
+		return rc;
+	rc = store(in, e);
+	if (rc < 0)
+		return -1;
+	if (catalog_upstream_forget(in->b->cfg.catalog, in->ids, in->id_count, e))
+		return -1;
+	binary_cache_changed(in->b->rows, in->binary.id);
+	binary_cache_pardon(in->b->rows, in->ids, in->id_count);
+	return rc;
+}
+
+static void fill_result(struct intake *in, struct binaries_put_result *ret)
+{
+	ret->binary = in->binary;
+	ret->blob = in->blob;
+	build_id_text(&in->ids[0], ret->build_id);
+	ret->probe_json = steal_ptr(in->probe_json);
+}
+
+static int put(struct binaries *b, const struct binaries_upload *u, struct intake *in,
+	       struct binaries_put_result *ret, struct err *e)
+{
+	int rc;
+
+	in->b = b;
+	in->u = u;
+	rc = check(in, e);
+	if (!rc)
+		rc = take_in(in, e);
+	if (rc >= 0)
+		fill_result(in, ret);
+	free(in->probe_json);
+	return rc;
+}
+
+int binaries_intake(struct binaries *b, const struct binaries_upload *u,
+		    struct binaries_put_result *ret, struct err *e)
+{
+	_cleanup_free_ struct intake *in = mem_zalloc(sizeof(*in)); // large
+
+	return in ? put(b, u, in, ret, e) : err_nomem(e);
+}
+
+// ---- the door -----------------------------------------------------------------------------------------------
+
+// A flight that cannot be started now starts when somebody asks, or when the server does.
+static void start_flight(struct binaries *b, const struct intake *in)
+{
+	struct flight_ask ask = {
+		.ids = in->ids,
+		.n = MIN(in->id_count, (size_t)FLIGHT_IDS_MAX),
+		.binary = in->binary.id,
+		.wants = FLIGHT_INDEX,
+	};
+	struct err why;
+
+	if (flights_join(b->flights, &ask, &why))
+		log_err(LOG_WARN, "flight_not_started", &why, NULL);
+}
+
+int binaries_put(struct binaries *b, const struct binaries_upload *u, struct binaries_put_result *ret,
+		 struct err *e)
+{
+	_cleanup_free_ struct intake *in = mem_zalloc(sizeof(*in));
+	int rc = in ? put(b, u, in, ret, e) : err_nomem(e);
+
+	if (rc >= 0 && in->binary.needs_index)
+		start_flight(b, in);
+	return rc;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Building and publishing the index of one binary, on an index worker's thread. */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/binaries_internal.h"
+#include "server/binaries_metrics.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+struct index_run {
+	struct binaries *b;
+	struct binary row; /* as it was at the start */
+	bool rebuild;      /* the files are those of the current generation; only its index was lost */
+	int fds[2];        /* executable, debuginfo; -1: none */
+	struct io_pending out;
+	char *report;
+	struct uhx *index;
+	uint64_t ms;
+};
+
+static void run_deinit(struct index_run *r)
+{
+	for (size_t i = 0; i < countof(r->fds); i++) {
+		if (r->fds[i] >= 0)
+			close(r->fds[i]);
+	}
+	io_pending_deinit(&r->out);
+	free(r->report);
+	uhx_unref(r->index);
+}
+
+// ---- input ------------------------------------------------------------------------------------------------
+
+// The best file of a type whose blob is still there: its descriptor, -1 with ERR_NONE where there is none.
+static int open_best(struct index_run *r, const struct catalog_file *files, size_t n,
+		     enum file_type type, struct err *e)
+{
+	*e = ERR_INIT;
+	for (size_t i = 0; i < n; i++) {
+		int fd;
+
+		if (files[i].type != type)
+			continue;
+		fd = blob_open_identity(r->b->cfg.blobs, files[i].sha256, e);
+		if (fd >= 0 || e->kind != ERR_NOT_FOUND)
+			return fd;
+		if (catalog_file_lost(r->b->cfg.catalog, files[i].id, e))
+			return -1;
+		*e = ERR_INIT;
+	}
+	return -1;
+}
+
+static int open_files(struct index_run *r, struct err *e)
+{
+	static const enum file_type types[] = {FILE_EXECUTABLE, FILE_DEBUGINFO};
+	_cleanup_free_ struct catalog_file *files = NULL;
+	struct err why;
+	size_t n;
+
+	if (catalog_files(r->b->cfg.catalog, r->row.id, &files, &n, e))
+		return -1;
+	for (size_t i = 0; i < countof(types); i++) {
+		r->fds[i] = open_best(r, files, n, types[i], &why);
+		if (r->fds[i] < 0 && why.kind) {
+			*e = why;
+			return -1;
+		}
+	}
+	return r->fds[0] < 0 && r->fds[1] < 0 ? INDEX_SKIPPED : 0;
+}
+
+// ---- building ---------------------------------------------------------------------------------------------
+
+static int build(struct index_run *r, struct err *e)
+{
+	bool both = r->fds[0] >= 0 && r->fds[1] >= 0;
+	struct indexer_files files = {
+		.elf = r->fds[0] >= 0 ? r->fds[0] : r->fds[1],
+		.debug = both ? r->fds[1] : -1,
+	};
+	uint64_t began = clock_mono_ms();
+
+	if (io_pending_open(&r->out, index_cache_dir(r->b->indexes), e))
+		return -1;
+	files.out = r->out.fd;
+	if (indexer_index(r->b->indexer, &files, &r->report, e))
+		return -1;
+	r->ms = clock_mono_ms() - began;
+	metric_observe(&metric_index_seconds, 0, (double)r->ms / 1e3);
+	// What the sandbox wrote is not trusted for having come out of it.
+	if (uhx_open_fd(r->out.fd, &r->index, e) || uhx_verify(r->index, e))
+		return -1;
+	return 0;
+}
+
+// ---- publishing ---------------------------------------------------------------------------------------------
+
+// Puts the file where generation `generation` is looked for.
+static int place(struct index_run *r, uint32_t generation, struct err *e)
+{
+	char path[INDEX_PATH_MAX];
+
+	if (index_cache_path(r->b->indexes, r->row.id, generation, path, e))
+		return -1;
+	return io_publish(&r->out, path, e);
+}
+
+static int publish_next(struct index_run *r, struct err *e)
+{
+	const struct uhx_info *info = uhx_info(r->index);
+	struct catalog_index ix = {
+		.generation = r->row.generation + 1,
+		.quality = (int)info->quality,
+		.size = info->file_size,
+		.report_json = r->report,
+		.files_version = r->row.files_version,
+	};
+	int rc;
+
+	if (place(r, ix.generation, e))
+		return -1;
+	rc = catalog_set_index(r->b->cfg.catalog, r->row.id, &ix, e);
+	if (rc) { // deleted or joined meanwhile, or the disk is full
+		index_cache_remove(r->b->indexes, r->row.id, ix.generation);
+		return rc < 0 ? -1 : INDEX_SKIPPED;
+	}
+	binary_cache_changed(r->b->rows, r->row.id);
+	if (r->row.generation)
+		index_cache_remove(r->b->indexes, r->row.id, r->row.generation);
+	return 0;
+}
+
+// Results of this generation stay valid; an index that knows less than it did would contradict them.
+static int publish_again(struct index_run *r, struct err *e)
+{
+	if ((int)uhx_info(r->index)->quality < r->row.quality)
+		return INDEX_SKIPPED;
+	return place(r, r->row.generation, e);
+}
+
+static int pardon(struct index_run *r, struct err *e)
+{
+	_cleanup_free_ struct build_id *ids = NULL;
+	size_t n;
+
+	if (catalog_ids(r->b->cfg.catalog, r->row.id, &ids, &n, e))
+		return -1;
+	binary_cache_pardon(r->b->rows, ids, n);
+	return catalog_seen_resolved(r->b->cfg.catalog, r->row.id, e);
+}
+
+static int publish(struct index_run *r, struct err *e)
+{
+	int rc = r->rebuild ? publish_again(r, e) : publish_next(r, e);
+
+	if (rc)
+		return rc;
+	LOG(LOG_INFO, "indexed", {"binary", LOG_I(r->row.id)},
+	    {"generation", LOG_U(r->row.generation + !r->rebuild)},
+	    {"quality", LOG_S(quality_name(uhx_info(r->index)->quality))},
+	    {"bytes", LOG_U(uhx_info(r->index)->file_size)}, {"ms", LOG_U(r->ms)});
+	return pardon(r, e);
+}
+
+// ---- the job --------------------------------------------------------------------------------------------------
+
+static int run(struct index_run *r, struct err *e)
+{
+	int rc = open_files(r, e);
+
+	if (rc)
+		return rc;
+	if (build(r, e))
+		return -1;
+	return publish(r, e);
+}
+
+// A failure that is about the files stays with the binary until others come.
+static void record(struct index_run *r, const struct err *why)
+{
+	struct err e;
+
+	metric_add(&metric_index_failures, index_failure_label(why->kind), 1);
+	log_err(LOG_WARN, "index_failed", why,
+		(const struct log_field[]){{"binary", LOG_I(r->row.id)}, {NULL, {0}}});
+	if (!indexer_failure_is_final(why))
+		return;
+	if (catalog_set_failure_at(r->b->cfg.catalog, r->row.id, r->row.files_version,
+				   err_code(why->kind), why->msg, &e) < 0)
+		log_err(LOG_ERROR, "index_failure_not_recorded", &e, NULL);
+	binary_cache_changed(r->b->rows, r->row.id);
+}
+
+int index_job(struct binaries *b, int64_t binary, struct err *e)
+{
+	_cleanup_free_ struct index_run *r = mem_zalloc(sizeof(*r)); // large
+	struct err why;
+	int rc;
+
+	if (!r)
+		return err_nomem(e);
+	rc = catalog_get(b->cfg.catalog, binary, &r->row, e);
+	if (rc)
+		return rc < 0 ? -1 : INDEX_SKIPPED;
+	r->b = b;
+	r->fds[0] = r->fds[1] = -1;
+	r->out = IO_PENDING_INIT;
+	r->rebuild = r->row.generation && !r->row.needs_index && !r->row.reason_code[0];
+	rc = run(r, &why);
+	run_deinit(r);
+	if (rc >= 0)
+		return rc;
+	if (why.kind != ERR_SHUTTING_DOWN)
+		record(r, &why);
+	*e = why;
+	return -1;
+}
