@@ -158,8 +158,8 @@ def main():
             side = ("llvm" if classify(x, mine[x], a[x], names) == "same" else
                     "elfutils" if classify(x, mine[x], b[x], names) == "same" else "neither")
             disputed[f"references differ ({between}); we are with {side}"] += 1
-            if side == "neither":
-                examples["with neither"].append(x)
+            if side != "llvm":
+                examples["with " + side].append(x)
             if between != "name" or places(mine[x]) == places(a[x]):
                 continue
         c = classify(x, mine[x], a[x], names)

@@ -79,6 +79,7 @@ def pushed_and_named(case):
 def server_away_says_so(case):
     """no server there: the agent goes on, and says at the end what could not be sent"""
     need_ebpf()
+    busy(case, 6)
     done = subprocess.run([program("unhex-agent"), "--server", "http://127.0.0.1:9", "--once", "1s"], capture_output=True, text=True,
                           check=False, timeout=120)
     assert done.returncode in (1, 5), done
