@@ -99,13 +99,13 @@ static int copy_sections(struct copy *c, struct err *e)
 	return 0;
 }
 
-// The notes' segment has content still, where its section went.
+// Program headers and notes are in the copy still, the latter where their section went.
 static void place_segment(const struct copy *c, GElf_Phdr *p)
 {
 	uint64_t vaddr = p->p_vaddr;
 
-	p->p_offset = 0;
-	p->p_filesz = 0;
+	p->p_offset = p->p_type == PT_PHDR ? gelf_fsize(c->out, ELF_T_EHDR, 1, EV_CURRENT) : 0;
+	p->p_filesz = p->p_type == PT_PHDR ? p->p_filesz : 0;
 	if (p->p_type != PT_NOTE)
 		return;
 	for (size_t i = 0; i < c->img->section_count; i++) {
