@@ -86,14 +86,16 @@ static int start(struct agent *a, struct err *e)
 	if (open_signals(a, e) < 0 || module_cache_new(NULL, &a->modules, e) < 0)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
-	read_kernel(a);
 	if (open_sink(a, e) < 0)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
 	a->collector.ship_ctx = &a->sink;
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : sink_ship;
-	return start_sampler(a, e);
+	if (start_sampler(a, e) < 0)
+		return -1;
+	read_kernel(a);
+	return 0;
 }
 
 static void agent_deinit(struct agent *a)

@@ -16,8 +16,8 @@ enum {
 
 static const char usage[] = "unhex-agent --server URL [OPTION]...";
 static const char intro[] =
-	"Samples what runs on this host by eBPF and ships addresses and build-IDs; names are "
-	"the server's business.\n\n"
+	"Samples what runs on this host by eBPF and ships addresses and build-IDs;\n"
+	"names are the server's business.\n\n"
 	"  unhex-agent --server http://unhex:8002\n"
 	"  unhex-agent --once 10s -o host.pb.gz        # one profile, no server\n"
 	"  unhex-agent --check                         # what is missing here?";
@@ -42,9 +42,9 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		{.name = "once", .type = OPT_DURATION_MS, .target = &o->once_ms, .arg = "DUR",
 		 .help = "sample that long, ship, exit", .flag_only = true},
 		{.name = "pid", .type = OPT_LIST, .target = &o->pid_texts, .arg = "N",
-		 .help = "only this process; repeatable", .flag_only = true},
+		 .help = "only this process", .flag_only = true},
 		{.name = "cgroup", .type = OPT_LIST, .target = &o->cgroups, .arg = "PATH",
-		 .help = "only below this cgroup v2 folder; repeatable", .flag_only = true},
+		 .help = "only below this cgroup v2 folder", .flag_only = true},
 		{.name = "off-cpu", .type = OPT_FLAG, .target = &o->off_cpu,
 		 .help = "not built yet", .flag_only = true},
 		{.name = "upload", .type = OPT_FLAG, .target = &o->upload,

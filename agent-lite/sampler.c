@@ -149,9 +149,10 @@ static int set_cgroups(struct sampler *s, const struct sampler_config *config, s
 		_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 		if (fd < 0)
-			return err_sys(e, errno, "opening cgroup %s", path);
+			return err_sys(e, errno, "--cgroup %s", path);
 		if (bpf_map_update_elem(map, &i, &fd, BPF_ANY) < 0)
-			return err_sys(e, errno, "%s is not a folder of the cgroup v2 hierarchy", path);
+			return err_set(e, ERR_USAGE,
+				       "--cgroup %s is not a folder of the cgroup v2 hierarchy", path);
 	}
 	return 0;
 }

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The push thread against a server of a few lines that answers as it is told. */
+#include "agent-lite/pusher.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/testing.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct server {
+	int fd;
+	unsigned port;
+	pthread_t thread;
+	const int *statuses; /* one for each request; the last one repeats */
+	size_t status_count;
+	_Atomic unsigned requests;
+	char last[8192]; /* the newest request, after stop */
+};
+
+static size_t header_end(const char *p, size_t n)
+{
+	const char *at = memmem(p, n, "\r\n\r\n", 4);
+
+	return at ? (size_t)(at - p) + 4 : 0;
+}
+
+/* Head and body of one request. */
+static void read_request(struct server *s, int fd)
+{
+	size_t n = 0, need = SIZE_MAX;
+
+	while (n < need && n < sizeof(s->last) - 1) {
+		ssize_t r = recv(fd, s->last + n, sizeof(s->last) - 1 - n, 0);
+		size_t head;
+
+		if (r <= 0)
+			break;
+		n += (size_t)r;
+		s->last[n] = 0;
+		head = header_end(s->last, n);
+		if (head > 0) {
+			const char *length = strcasestr(s->last, "content-length: ");
+
+			need = head + (length ? strtoul(length + 16, NULL, 10) : 0);
+		}
+	}
+	s->last[n] = 0;
+}
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	int fd;
+
+	while ((fd = accept(s->fd, NULL, NULL)) >= 0) {
+		unsigned i = s->requests;
+		char answer[128];
+		int n;
+
+		read_request(s, fd);
+		n = snprintf(answer, sizeof(answer),
+			     "HTTP/1.1 %d x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+			     s->statuses[MIN(i, s->status_count - 1)]);
+		send(fd, answer, (size_t)n, MSG_NOSIGNAL);
+		s->requests++;
+		shutdown(fd, SHUT_RDWR);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void server_start(struct server *s, const int *statuses, size_t n)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t size = sizeof(a);
+
+	*s = (struct server){.statuses = statuses, .status_count = n};
+	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(s->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(s->fd, 16), 0);
+	assert_int_equal(getsockname(s->fd, (struct sockaddr *)&a, &size), 0);
+	s->port = ntohs(a.sin_port);
+	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+static void server_stop(struct server *s)
+{
+	shutdown(s->fd, SHUT_RDWR);
+	pthread_join(s->thread, NULL);
+	close(s->fd);
+}
+
+static struct pusher *pusher_to(unsigned port, const char *token_file)
+{
+	char url[64];
+	struct pusher_config config = {url, token_file};
+	struct pusher *p = NULL;
+	struct err e = ERR_INIT;
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", port);
+	assert_ok(pusher_new(&config, &p, &e));
+	return p;
+}
+
+static void add(struct pusher *p, const char *text)
+{
+	struct buf b = BUF_INIT(1 << 24);
+	struct err e = ERR_INIT;
+
+	buf_puts(&b, text);
+	assert_ok(pusher_add(p, &b, &e));
+	assert_int_equal(b.n, 0);
+}
+
+static struct pusher_stats finish(struct pusher *p, uint64_t grace_ms)
+{
+	struct pusher_stats stats;
+
+	pusher_stop(p, grace_ms);
+	pusher_stats(p, &stats);
+	pusher_free(p);
+	return stats;
+}
+
+static void bodies_arrive_with_their_type_and_token(void **state)
+{
+	static const int ok[] = {200};
+	struct pusher_stats stats;
+	struct server s;
+	struct pusher *p;
+	char dir[64], token[128];
+	FILE *f;
+
+	(void)state;
+	test_dir_make(dir);
+	snprintf(token, sizeof(token), "%s/token", dir);
+	f = fopen(token, "we");
+	fputs("  s3cret\n", f);
+	fclose(f);
+	server_start(&s, ok, 1);
+	p = pusher_to(s.port, token);
+	add(p, "hello");
+	stats = finish(p, 5000);
+	server_stop(&s);
+	assert_int_equal(stats.pushes, 1);
+	assert_int_equal(stats.bytes, 5);
+	assert_int_equal(stats.dropped, 0);
+	assert_holds(str_from(s.last), "POST /push.v1.PusherService/Push HTTP/1.1");
+	assert_holds(str_from(s.last), "Content-Type: application/proto");
+	assert_holds(str_from(s.last), "Authorization: Bearer s3cret");
+	assert_holds(str_from(s.last), "\r\n\r\nhello");
+	test_dir_remove(dir);
+}
+
+static void overload_is_retried(void **state)
+{
+	static const int busy[] = {503, 429, 200};
+	struct pusher_stats stats;
+	struct server s;
+	struct pusher *p;
+
+	(void)state;
+	server_start(&s, busy, 3);
+	p = pusher_to(s.port, NULL);
+	add(p, "again");
+	stats = finish(p, 10000);
+	server_stop(&s);
+	assert_int_equal(stats.pushes, 1);
+	assert_int_equal(stats.retries, 2);
+	assert_int_equal(stats.dropped, 0);
+	assert_int_equal(s.requests, 3);
+}
+
+static void a_refusal_drops_the_body(void **state)
+{
+	static const int refused[] = {401, 200};
+	struct pusher_stats stats;
+	struct server s;
+	struct pusher *p;
+
+	(void)state;
+	server_start(&s, refused, 2);
+	p = pusher_to(s.port, NULL);
+	add(p, "one");
+	add(p, "two");
+	stats = finish(p, 5000);
+	server_stop(&s);
+	assert_int_equal(stats.pushes, 1);
+	assert_int_equal(stats.dropped, 1);
+	assert_int_equal(stats.retries, 0);
+	assert_int_equal(stats.last.kind, ERR_UNAUTHORIZED);
+}
+
+static void nobody_there_is_given_up_in_time(void **state)
+{
+	static const int ok[] = {200};
+	struct pusher_stats stats;
+	struct server s;
+	struct pusher *p;
+	uint64_t start;
+
+	(void)state;
+	server_start(&s, ok, 1);
+	server_stop(&s); // its port is free now
+	p = pusher_to(s.port, NULL);
+	add(p, "lost");
+	start = clock_mono_ms();
+	stats = finish(p, 700);
+	assert_in_range(clock_mono_ms() - start, 500, 5000);
+	assert_int_equal(stats.dropped, 1);
+	assert_int_equal(stats.last.kind, ERR_UNAVAILABLE);
+}
+
+static void the_queue_is_bounded_in_bytes(void **state)
+{
+	static const int ok[] = {200};
+	struct pusher_stats stats;
+	struct server s;
+	struct pusher *p;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	server_start(&s, ok, 1);
+	server_stop(&s);
+	p = pusher_to(s.port, NULL);
+	for (int i = 0; i < 12; i++) {
+		struct buf b = BUF_INIT(1 << 20);
+		char *room = buf_reserve(&b, 1 << 20);
+
+		memset(room, 'x', 1 << 20);
+		buf_commit(&b, 1 << 20);
+		assert_ok(pusher_add(p, &b, &e));
+	}
+	pusher_stats(p, &stats);
+	assert_in_range(stats.waiting, 7, 8); // one may be in the thread's hands
+	assert_in_range(stats.dropped, 3, 4);
+	finish(p, 0);
+}
+
+static void mistakes_are_named(void **state)
+{
+	const struct pusher_config scheme = {"ftp://x", NULL};
+	const struct pusher_config token = {"http://x", "/nonexistent/token"};
+	struct pusher *p;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(pusher_new(&scheme, &p, &e), -1);
+	assert_err(&e, ERR_USAGE, "ftp://x");
+	assert_int_equal(pusher_new(&token, &p, &e), -1);
+	assert_err(&e, ERR_NOT_FOUND, "--token-file");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bodies_arrive_with_their_type_and_token),
+		cmocka_unit_test(overload_is_retried),
+		cmocka_unit_test(a_refusal_drops_the_body),
+		cmocka_unit_test(nobody_there_is_given_up_in_time),
+		cmocka_unit_test(the_queue_is_bounded_in_bytes),
+		cmocka_unit_test(mistakes_are_named),
+	};
+
+	return cmocka_run_group_tests_name("pusher", tests, NULL, NULL);
+}
