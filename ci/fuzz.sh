@@ -12,8 +12,9 @@ make -s build/gen/version.h
 
 # The sources a target needs: its own folders' libraries, recompiled with instrumentation.
 sources() {
-	ls base/*.c symbolizer/*.c symbolizer/indexer/gopclntab*.c symbolizer/indexer/uhx_*.c \
-		symbolizer/indexer/demangle.c symbolizer/indexer/row_*.c symbolizer/indexer/string_*.c \
+	ls base/*.c symbolizer/*.c symbolizer/indexer/gopclntab*.c symbolizer/indexer/go_[mt]*.c \
+		symbolizer/indexer/uhx_*.c symbolizer/indexer/demangle.c symbolizer/indexer/intern.c \
+		symbolizer/indexer/row_*.c symbolizer/indexer/string_*.c \
 		agent-lite/elf_ident.c agent-lite/mappings.c agent-lite/record.c debuginfod/protocol.c 2>/dev/null |
 		grep -vE '/(test|bench)-'
 }

@@ -26,6 +26,11 @@ struct uhx_view {
 
 const struct uhx_view *uhx_view(const struct uhx *u);
 
+/* Fills the rest from bytes and size, aligned to 8. ERR_BAD_INDEX, ERR_UNSUPPORTED (version). */
+int uhx_view_open(struct uhx_view *v, struct err *e) MUST_CHECK;
+int uhx_view_verify(const struct uhx_view *v, struct err *e) MUST_CHECK;
+int uhx_view_bad(struct err *e, const char *why); /* ERR_BAD_INDEX; -1 */
+
 /* One row's columns; scope is not 0. */
 struct uhx_position {
 	uint32_t scope;
