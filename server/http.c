@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024, URL_MAX = 80, MHD_MEMORY_STEP = 16 * 1024 };
+enum { BACKLOG = 1024, URL_MAX = 80, MHD_MEMORY_STEP = 16 * 1024, LAST_WORDS_MS = 1000 };
 
 struct http {
 	struct MHD_Daemon *daemon;
@@ -228,6 +228,8 @@ static void stop_daemon(struct http *h, uint64_t drain_ms)
 	if (!exchanges_wait_idle(h->exchanges, drain_ms))
 		LOG(LOG_WARN, "drain_timeout", {"drain_ms", LOG_U(drain_ms)});
 	exchanges_stop(h->exchanges);
+	// Those whose wait was ended have an answer now; give it the time to leave.
+	(void)exchanges_wait_idle(h->exchanges, LAST_WORDS_MS);
 	MHD_stop_daemon(h->daemon);
 }
 
