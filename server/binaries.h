@@ -56,7 +56,8 @@ void binaries_view_reset(struct binaries_view *v);
 
 /*
  * Calls wake(ctx) once, from another thread, when every binary found pending has settled or wait_ms is
- * over. BINARIES_SETTLED: nothing is pending, wake is not called.
+ * over. BINARIES_SETTLED: nothing was found pending, wake is not called. What could not even be set on its
+ * way (too much is) has status "pending", but is not counted or waited for.
  */
 enum { BINARIES_SETTLED = 1 };
 typedef void binaries_wake(void *ctx);

@@ -442,21 +442,23 @@ void binaries_view_reset(struct binaries_view *v)
 	v->pending_count = 0;
 }
 
+/*
+ * Where everything has settled since it was found pending, it is to be looked at again: woken at once.
+ */
 int binaries_wait(struct binaries *b, const struct binaries_view *v, const struct binaries_waiting *what,
 		  struct err *e)
 {
-	struct waiter *w = waiter_new(b->waiters, what);
-	bool waiting = false;
+	struct waiter *w;
 
+	if (!v->pending_count)
+		return BINARIES_SETTLED;
+	w = waiter_new(b->waiters, what);
 	if (!w)
 		return err_nomem(e);
 	for (size_t i = 0; i < v->pending_count; i++) {
 		const struct wanted *p = &v->pending[i];
 
-		waiting |= flights_attach(b->flights, p->ids, p->n, p->binary, UNTIL_INDEXED, w);
+		flights_attach(b->flights, p->ids, p->n, p->binary, UNTIL_INDEXED, w);
 	}
-	if (waiting)
-		return waiter_start(w, e);
-	waiter_drop(w);
-	return BINARIES_SETTLED;
+	return waiter_start(w, e);
 }
