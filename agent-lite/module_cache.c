@@ -226,12 +226,13 @@ int module_open(const char *path)
 	return fd;
 }
 
-int module_open_if_inode(const char *path, uint64_t inode)
+int module_open_mapped(const char *path, const struct mapping *m, bool own_path)
 {
 	int fd = module_open(path);
 	struct stat st;
 
-	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_ino != inode)) {
+	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_ino != m->inode ||
+			(own_path && st.st_dev != m->device))) {
 		close(fd);
 		return -1;
 	}

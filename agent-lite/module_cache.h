@@ -55,7 +55,11 @@ void module_cache_stats(const struct module_cache *c, struct module_cache_stats 
 
 /* Opens a regular file to be identified, without ever blocking; fd or -1. */
 int module_open(const char *path);
-/* The same, but only if it is that inode: a path may by now name another file. */
-int module_open_if_inode(const char *path, uint64_t inode);
+/*
+ * The same, but only if it is the file that is mapped: a path may by now name another one. The device
+ * is compared where path is our own; seen through another process's root some overlay file systems
+ * report another.
+ */
+int module_open_mapped(const char *path, const struct mapping *m, bool own_path);
 
 #endif

@@ -89,8 +89,8 @@ static bool is_same_process(const struct processes *ps, const struct process_key
 
 /*
  * map_files is the very file that is mapped, whatever became of its name, but needs
- * CAP_CHECKPOINT_RESTORE; the path as the process sees it may by now be another file, hence the check
- * of the inode (the device differs on some overlay file systems).
+ * CAP_CHECKPOINT_RESTORE. Next the path as the process sees it; last, for a process that ended since its
+ * maps were read, the path as we see it.
  */
 static int open_mapped_file(const struct processes *ps, uint64_t pid, const struct mapping *m)
 {
@@ -103,7 +103,8 @@ static int open_mapped_file(const struct processes *ps, uint64_t pid, const stru
 	if (fd >= 0 || m->deleted)
 		return fd;
 	snprintf(path, sizeof(path), "%s/%llu/root%s", ps->proc, (unsigned long long)pid, m->path);
-	return module_open_if_inode(path, m->inode);
+	fd = module_open_mapped(path, m, false);
+	return fd >= 0 ? fd : module_open_mapped(m->path, m, true);
 }
 
 static int set_module(struct processes *ps, uint64_t pid, struct mapping *m, struct err *e)

@@ -38,7 +38,7 @@ static int set_modules(struct shipment *s, struct mappings *m, struct err *e)
 		_cleanup_close_ int fd = -1;
 
 		if (at->kind == MAPPING_FILE && !at->deleted)
-			fd = module_open_if_inode(at->path, at->inode);
+			fd = module_open_mapped(at->path, at, false);
 		if (module_cache_of_mapping(s->modules, at, fd, &at->module, e) < 0)
 			return -1;
 	}
