@@ -5,7 +5,8 @@
  * unresolved in it. It knows nothing of pprof: bytes in, bytes out. Thread-safe.
  *
  *   PATH/segments.db
- *   PATH/2026-11-21/HHMMSS-SERIES-N.pb.zst
+ *   PATH/2026-11-21/HHMMSS-SERIES-N.pb.zst     UTC; SERIES: a hash of the labels; N grows
+ *   PATH/tmp/                                  on their way; emptied on open
  */
 #ifndef STORE_PROFILE_DIR_H
 #define STORE_PROFILE_DIR_H
@@ -35,6 +36,7 @@ struct profile_segment {
 	size_t unresolved_count;
 };
 
+/* ERR_CONFLICT: another process has it open. */
 int profile_dir_open(const char *path, struct profile_dir **ret, struct err *e) MUST_CHECK;
 void profile_dir_close(struct profile_dir *d);
 /* All segments become visible together, or none (publish files, then one transaction). */
@@ -48,14 +50,20 @@ int profile_matchers_parse(struct str text, struct profile_matchers **ret, struc
 bool profile_matchers_match(const struct profile_matchers *m, const struct profile_series *s);
 /* The matcher names __name__. */
 bool profile_matchers_name_given(const struct profile_matchers *m);
+/* A condition NAME=VALUE with a value, if there is one: what an index can look up. */
+bool profile_matchers_equality(const struct profile_matchers *m, const char **ret_name,
+			       const char **ret_value);
 void profile_matchers_free(struct profile_matchers *m);
 
 /*
  * Calls fn with each segment that overlaps [from, to] and matches (m NULL: all); pprof bytes are
- * decompressed.
+ * decompressed. A segment whose file is lost or damaged is left out and counted. What fn returns other
+ * than 0 ends the query and is returned. What s points to lives until fn returns.
  */
 typedef int profile_dir_fn(void *ctx, const struct profile_segment *s, struct err *e);
 int profile_dir_query(struct profile_dir *d, const struct profile_matchers *m, int64_t from_unix_ns,
 		      int64_t to_unix_ns, profile_dir_fn *fn, void *ctx, struct err *e) MUST_CHECK;
+/* Segments left out of queries since opening. */
+uint64_t profile_dir_unreadable(const struct profile_dir *d);
 
 #endif
