@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { READERS = 8, REPORT_MAX = 4 << 20 };
+enum { READERS = 8, REPORT_MAX = 4 << 20, UNINDEXED_MAX = 1 << 20 };
 
 // AUTOINCREMENT: the number of a deleted binary must not come back, for results.db goes by it.
 static const char *const migrations[] = {
@@ -377,6 +377,29 @@ int catalog_set_failure(struct catalog *c, int64_t binary, const char *code, con
 			struct err *e)
 {
 	return catalog_set_failure_at(c, binary, 0, code, detail, e);
+}
+
+int catalog_unindexed(struct catalog *c, int64_t **ret, size_t *ret_n, struct err *e)
+{
+	_cleanup_(db_reader_end) struct db_reader r = db_reader(c->db);
+	_cleanup_(query_end) struct query q =
+		query(r.sql, "SELECT id FROM binary WHERE files_version > tried_version"
+			     " AND reason_code = '' ORDER BY id");
+	_cleanup_free_ int64_t *ids = NULL;
+	size_t cap = 0;
+	size_t n = 0;
+	int rc;
+
+	while ((rc = query_step(&q, e)) > 0) {
+		if (mem_grow(&ids, &cap, n + 1, sizeof(*ids), UNINDEXED_MAX))
+			return err_nomem(e);
+		ids[n++] = query_col_i64(&q);
+	}
+	if (rc < 0)
+		return -1;
+	*ret = steal_ptr(ids);
+	*ret_n = n;
+	return 0;
 }
 
 // ---- deleting -------------------------------------------------------------------------------------
