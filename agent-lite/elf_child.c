@@ -85,7 +85,7 @@ static bool answer_request(const struct request *rq, int fd)
 
 	if (elf_ident_read(fd, &a.ident, &err) < 0) {
 		a.kind = err.kind;
-		snprintf(a.msg, sizeof(a.msg), "%s", err.msg);
+		snprintf(a.msg, sizeof(a.msg), "%.*s", (int)sizeof(a.msg) - 1, err.msg);
 	}
 	return write(CHILD_FD, &a, sizeof(a)) == (ssize_t)sizeof(a); // the sandbox knows no send(2)
 }
