@@ -18,6 +18,7 @@ struct links {
 	struct build_id alt;
 	bool has_gnu;
 	bool has_alt;
+	bool has_dwarf;
 	char link[NAME_SIZE]; // empty: none
 };
 
@@ -44,6 +45,7 @@ static void read_links(int fd, const char *name, struct links *ret)
 	}
 	if (elf_image_debuglink(&img, &text))
 		copy_name(text, ret->link);
+	ret->has_dwarf = elf_image_has(&img, ".debug_info");
 	ret->has_alt = elf_image_altlink(&img, &text, &ret->alt);
 	elf_image_close(&img);
 }
@@ -177,8 +179,10 @@ int debug_dir_find(const struct debug_wanted *w, int fd, const char *name, int *
 
 	if (fetch_links(w, fd, name, &links, e))
 		return -1;
+	if (links.has_dwarf)
+		return DEBUG_DIR_NOT_NEEDED;
 	if (links.has_gnu && try_build_id(w, &links.gnu, fd, ret_fd, out))
-		return 1;
+		return DEBUG_DIR_FOUND;
 	return links.link[0] ? try_link(w, name, links.link, fd, ret_fd, out) : 0;
 }
 

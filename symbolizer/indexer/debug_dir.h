@@ -18,13 +18,16 @@ struct debug_wanted {
 	const struct sandbox_limits *limits; /* of the process that reads the file */
 };
 
+enum { DEBUG_DIR_FOUND = 1, DEBUG_DIR_NOT_NEEDED = 2 };
+
 /*
- * Looks for the debug file of the open `fd`, called `name`. 1 with *ret_fd and its path in out, 0 where
- * none is found, -1 where the file itself cannot be read. Errors are those of elf_image_open().
+ * Looks for the debug file of the open `fd`, called `name`. DEBUG_DIR_FOUND with *ret_fd and its path in
+ * out; DEBUG_DIR_NOT_NEEDED where the file has its debug information itself; 0 where none is found; -1
+ * where the file cannot be read. Errors are those of elf_image_open().
  */
 int debug_dir_find(const struct debug_wanted *w, int fd, const char *name, int *ret_fd,
 		   char out[static 4096], struct err *e) MUST_CHECK;
-/* The same for the shared file that `fd` refers to. */
+/* The same for the shared file that `fd` refers to; 0 also where it refers to none. */
 int debug_dir_find_alt(const struct debug_wanted *w, int fd, const char *name, int *ret_fd,
 		       char out[static 4096], struct err *e) MUST_CHECK;
 

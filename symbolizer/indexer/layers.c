@@ -71,9 +71,31 @@ static void pop(struct layers *l, size_t *n)
 	l->heap[i] = item;
 }
 
+// What has been given out last, held back in case the same layer goes on.
+struct output {
+	layers_sink *sink;
+	void *ctx;
+	struct layer last;
+};
+
+static void flush(struct output *o)
+{
+	if (o->last.end > o->last.start)
+		o->sink(o->ctx, o->last.start, o->last.end, o->last.value);
+}
+
+static void give(struct output *o, uint64_t start, uint64_t end, const struct layer *top)
+{
+	if (o->last.end == start && o->last.value == top->value && o->last.end > o->last.start) {
+		o->last.end = end;
+		return;
+	}
+	flush(o);
+	o->last = (struct layer){start, end, top->value, 0};
+}
+
 // What shows in [from, to), given the layers that have started.
-static void emit(struct layers *l, size_t *open, uint64_t from, uint64_t to, layers_sink *sink,
-		 void *ctx)
+static void emit(struct layers *l, size_t *open, uint64_t from, uint64_t to, struct output *o)
 {
 	while (*open && from < to) {
 		const struct layer *top = &l->items[l->heap[0]];
@@ -83,13 +105,14 @@ static void emit(struct layers *l, size_t *open, uint64_t from, uint64_t to, lay
 			pop(l, open);
 			continue;
 		}
-		sink(ctx, from, end, top->value);
+		give(o, from, end, top);
 		from = end;
 	}
 }
 
 int layers_flatten(struct layers *l, layers_sink *sink, void *ctx, struct err *e)
 {
+	struct output o = {.sink = sink, .ctx = ctx};
 	size_t open = 0;
 	uint64_t from = 0;
 
@@ -101,10 +124,11 @@ int layers_flatten(struct layers *l, layers_sink *sink, void *ctx, struct err *e
 		return err_nomem(e);
 	qsort(l->items, l->n, sizeof(*l->items), by_start);
 	for (size_t i = 0; i < l->n; i++) {
-		emit(l, &open, from, l->items[i].start, sink, ctx);
+		emit(l, &open, from, l->items[i].start, &o);
 		from = l->items[i].start;
 		push(l, &open, (uint32_t)i);
 	}
-	emit(l, &open, from, UINT64_MAX, sink, ctx);
+	emit(l, &open, from, UINT64_MAX, &o);
+	flush(&o);
 	return 0;
 }

@@ -34,7 +34,7 @@ void layers_clear(struct layers *l);
 /* Empty ranges are ignored. ERR_NOMEM, also beyond LAYERS_MAX. */
 int layers_add(struct layers *l, uint64_t start, uint64_t end, uint32_t value, struct err *e) MUST_CHECK;
 
-/* Called in address order with pieces that do not overlap. */
+/* Called in address order with pieces that do not overlap, as long as they can be. */
 typedef void layers_sink(void *ctx, uint64_t start, uint64_t end, uint32_t value);
 /* Reorders the items. ERR_NOMEM. */
 int layers_flatten(struct layers *l, layers_sink *sink, void *ctx, struct err *e) MUST_CHECK;

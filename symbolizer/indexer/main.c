@@ -123,9 +123,9 @@ static int look_for_debug_files(struct job *job, struct err *e)
 				    job->found[FILE_DEBUG], e);
 		if (rc < 0)
 			return -1;
-		if (rc)
+		if (rc == DEBUG_DIR_FOUND)
 			take_found(job, FILE_DEBUG, fd);
-		else
+		else if (!rc)
 			warn(&job->warnings, "%s: no debug file in the folders given",
 			     job->names[FILE_ELF]);
 	}
