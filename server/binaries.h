@@ -77,7 +77,7 @@ struct binaries_upload {
 	size_t claimed_count;
 	const struct build_id *aliases; /* further IDs of the deployed file (`--for`) */
 	size_t alias_count;
-	enum file_type type;         /* 0: what the probe says: debuginfo, else executable */
+	enum file_type type;         /* 0: what the probe says: executable if it is no more, else debuginfo */
 	enum trust trust;
 	const char *origin;          /* token name or "anonymous" */
 	const char *name;            /* basename if the client said one, else NULL */
@@ -89,6 +89,8 @@ enum binaries_put { BINARIES_STORED = 0, BINARIES_ALREADY = 1, BINARIES_WORSE = 
 struct binaries_put_result {
 	struct binary binary;
 	struct blob_info blob;
+	enum file_type type;          /* as stored: a file without debug information is an executable */
+	int quality;                  /* of this file (symbolizer/quality.h) */
 	char build_id[BUILD_ID_TEXT]; /* the ID it is filed under */
 	char *probe_json;             /* free() */
 };

@@ -67,13 +67,15 @@ static int choose_type(struct intake *in, struct err *e)
 	if (in->u->type == FILE_EXECUTABLE && in->probe.kind == PROBE_DEBUGINFO)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "this file has debug information only; upload it as type=debuginfo");
-	in->type = in->probe.kind == PROBE_EXECUTABLE ? FILE_EXECUTABLE : in->u->type;
+	in->type = in->probe.kind == PROBE_EXECUTABLE ? FILE_EXECUTABLE
+		   : in->u->type			      ? in->u->type
+							      : FILE_DEBUGINFO;
 	return 0;
 }
 
 static int check(struct intake *in, struct err *e)
 {
-	if (in->u->type != FILE_DEBUGINFO && in->u->type != FILE_EXECUTABLE)
+	if (in->u->type && in->u->type != FILE_DEBUGINFO && in->u->type != FILE_EXECUTABLE)
 		return err_set(e, ERR_UNSUPPORTED, "files of type %s are not taken yet",
 			       file_type_name(in->u->type));
 	if (indexer_probe(in->b->indexer, in->u->fd, &in->probe, &in->probe_json, e))
@@ -180,6 +182,8 @@ static void fill_result(struct intake *in, struct binaries_put_result *ret)
 {
 	ret->binary = in->binary;
 	ret->blob = in->blob;
+	ret->type = in->type;
+	ret->quality = (int)in->probe.quality;
 	build_id_text(&in->ids[0], ret->build_id);
 	ret->probe_json = steal_ptr(in->probe_json);
 }

@@ -231,23 +231,6 @@ static const char *status_of(struct request *rq, struct upload *u)
 	return u->result.binary.index_current && !u->result.binary.needs_index ? "indexed" : "pending";
 }
 
-// How good this very file is, by its probe; the type likewise where none was asked for.
-static void put_probed(struct json_out *j, const struct upload *u)
-{
-	json_t *probe = NULL;
-	struct str kind;
-
-	if (u->result.probe_json && json_parse(str_from(u->result.probe_json), &probe, NULL) == 0) {
-		kind = json_get_str(probe, "kind");
-		json_kv_str(j, "quality", json_get_str(probe, "quality"));
-		if (!u->type)
-			json_kv_cstr(j, "type", str_is(kind, "debuginfo") ? "debuginfo" : "executable");
-		json_decref(probe);
-	}
-	if (u->type)
-		json_kv_cstr(j, "type", file_type_name(u->type));
-}
-
 static void put_ids(struct request *rq, struct json_out *j, int64_t binary)
 {
 	_cleanup_free_ struct build_id *ids = NULL;
@@ -275,7 +258,8 @@ static int answer(struct request *rq, struct upload *u, struct err *e)
 	json_obj(&j);
 	json_kv_cstr(&j, "build_id", u->result.build_id);
 	put_ids(rq, &j, u->result.binary.id);
-	put_probed(&j, u);
+	json_kv_cstr(&j, "type", file_type_name(u->result.type));
+	json_kv_cstr(&j, "quality", quality_name((enum quality)u->result.quality));
 	json_kv_u64(&j, "size", u->result.blob.size);
 	json_kv_u64(&j, "stored_size", u->result.blob.stored_size);
 	json_kv_cstr(&j, "sha256", u->result.blob.sha256);

@@ -354,22 +354,50 @@ static const char *outcome_name(enum MHD_RequestTerminationCode how)
 	}
 }
 
+enum { LOG_FIELDS = 16 };
+
+struct log_line {
+	struct log_field fields[LOG_FIELDS + 1]; // one more for the NULL key
+	size_t n;
+};
+
+static void put(struct log_line *l, const char *key, struct log_value v)
+{
+	if (l->n < LOG_FIELDS && (v.kind != LOG_KIND_STR || v.s.n))
+		l->fields[l->n++] = (struct log_field){key, v};
+}
+
+static const char *end_of(const struct exchange *x, enum MHD_RequestTerminationCode how)
+{
+	if (x->rq.response.reset)
+		return "reset";
+	return x->stage == STAGE_DISCARD ? "early" : outcome_name(how);
+}
+
 static void log_request(const struct exchange *x, enum MHD_RequestTerminationCode how, double seconds)
 {
 	const struct request *rq = &x->rq;
 	const struct response *r = &rq->response;
-	bool early = x->stage == STAGE_DISCARD || r->reset;
-	enum log_level level = rq->route && rq->route->quiet && r->status < 400 ? LOG_DEBUG : LOG_INFO;
+	bool quiet = rq->route && rq->route->quiet && r->status < 400;
+	struct log_line l = {.n = 0};
 
-	// One table: every line has the same keys, whatever happened.
-	LOG(level, "request", {"method", LOG_S(method_name(rq->method))},
-	    {"route", LOG_S(rq->route ? rq->route->name : "other")},
-	    {"path", LOG_STR(rq->target.path)}, {"status", LOG_I(r->status)},
-	    {"bytes_in", LOG_U(rq->body_bytes)}, {"bytes", LOG_U(r->size)},
-	    {"dur_s", LOG_F(seconds)}, {"build_id", LOG_S(rq->build_id)},
-	    {"by", LOG_S(rq->principal.name)}, {"code", LOG_S(err_code(r->kind))},
-	    {"err", LOG_S(r->cause)}, {"req", LOG_S(rq->id)},
-	    {"end", LOG_S(r->reset ? "reset" : early ? "early" : outcome_name(how))});
+	put(&l, "method", LOG_S(method_name(rq->method)));
+	put(&l, "route", LOG_S(rq->route ? rq->route->name : "other"));
+	put(&l, "path", LOG_STR(rq->target.path));
+	put(&l, "status", LOG_I(r->status));
+	put(&l, "bytes_in", LOG_U(rq->body_bytes));
+	put(&l, "bytes", LOG_U(r->size));
+	put(&l, "dur_s", LOG_F(seconds));
+	put(&l, "build_id", LOG_S(rq->build_id));
+	put(&l, "by", LOG_S(rq->principal.name));
+	put(&l, "peer", LOG_S(rq->peer));
+	put(&l, "req", LOG_S(rq->id));
+	put(&l, "end", LOG_S(end_of(x, how)));
+	if (r->kind != ERR_NONE) {
+		put(&l, "code", LOG_S(err_code(r->kind)));
+		put(&l, "err", LOG_S(r->cause));
+	}
+	log_write(quiet ? LOG_DEBUG : LOG_INFO, "request", l.fields);
 }
 
 static enum http_class class_of(const struct response *r)
