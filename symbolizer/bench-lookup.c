@@ -2,9 +2,9 @@
 /*
  * bench-lookup INDEX [ROUNDS] < ADDRESSES
  *
- * Time per lookup in this process: the addresses (hexadecimal, one per line) in the order given, all of
- * them per round, the fastest and the median round. "chain" fills struct frames as every user does;
- * "first" is the very first round, on cold caches and unmapped pages.
+ * Time per lookup in this process: the addresses (hexadecimal, one per line) in the order given,
+ * all of them per round, the fastest and the median round. "chain" fills struct frames as every
+ * user does; "first" is the very first round, on cold caches and unmapped pages.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -80,7 +80,8 @@ static void measure(const struct uhx *u, const uint64_t *addresses, size_t n, si
 			first = ns[i];
 	}
 	qsort(ns, rounds, sizeof(ns[0]), compare);
-	printf("addresses %zu hits %" PRIu64 " frames %" PRIu64 " index_bytes %" PRIu64 " rows %" PRIu64 "\n",
+	printf("addresses %zu hits %" PRIu64 " frames %" PRIu64 " index_bytes %" PRIu64
+	       " rows %" PRIu64 "\n",
 	       n, r.hits, r.frames, uhx_info(u)->file_size, uhx_info(u)->rows);
 	printf("chain ns/lookup: first %.1f fastest %.1f median %.1f (%zu rounds, %" PRIu64
 	       " bytes of names each)\n",

@@ -4,8 +4,9 @@
  * so. Strings are borrowed (from the mapped index, an arena, or decoded bytes) and live as long as
  * their lender.
  *
- * frames_encode()/frames_decode() are the bytes in the result cache: version byte, source, then the
- * frames as varints and length-prefixed strings; self-contained, since they must outlive every index.
+ * frames_encode()/frames_decode() are the bytes in the result cache: version byte, source, then
+ * the frames as varints and length-prefixed strings; self-contained, since they must outlive every
+ * index.
  */
 #ifndef SYMBOLIZER_FRAME_H
 #define SYMBOLIZER_FRAME_H

@@ -22,7 +22,8 @@ static void dump_header(const struct uhx *u, const struct uhx_info *info, FILE *
 {
 	const struct uhx_header *h = uhx_view(u)->header;
 
-	fprintf(out, "uhx version %" PRIu32 ", %" PRIu64 " bytes, machine " STR_FMT ", quality %s\n",
+	fprintf(out,
+		"uhx version %" PRIu32 ", %" PRIu64 " bytes, machine " STR_FMT ", quality %s\n",
 		h->version, info->file_size, STR_ARG(info->machine), quality_name(info->quality));
 	fprintf(out, "%" PRIu64 " rows, %" PRIu64 " functions\n", info->rows, info->functions);
 	for (size_t i = 0; i < info->id_count; i++) {
@@ -102,7 +103,8 @@ static void dump_row(const struct uhx_view *v, uint64_t va, struct frames *frame
 		return;
 	}
 	uhx_view_chain(v, &row, frames);
-	fprintf(out, "%#18" PRIx64 " %s\n", va, frames->n ? frame_source_name(frames->source) : "damaged");
+	fprintf(out, "%#18" PRIx64 " %s\n", va,
+		frames->n ? frame_source_name(frames->source) : "damaged");
 	for (size_t i = 0; i < frames->n; i++)
 		dump_frame(&frames->frame[i], out);
 }
@@ -110,7 +112,7 @@ static void dump_row(const struct uhx_view *v, uint64_t va, struct frames *frame
 static int dump_segment(const struct uhx_view *v, const struct uhx_segment *s,
 			struct frames *frames, FILE *out, struct err *e)
 {
-	const uint32_t *keys = (const uint32_t *)(const void *)v->part[UHX_KEYS].p;
+	const uint32_t *keys = (const void *)v->part[UHX_KEYS].p;
 
 	for (uint64_t n = s->first_block; n < (uint64_t)s->first_block + s->block_count; n++) {
 		struct uhx_block_view block;
@@ -144,11 +146,11 @@ int uhx_dump(const struct uhx *u, FILE *out, struct err *e)
 		memcpy(&s, segments->p + i * sizeof(s), sizeof(s));
 		// Otherwise few bytes could ask for any number of lines.
 		if (s.first_block != blocks)
-			return err_set(e, ERR_BAD_INDEX, "segment %ju is damaged; rebuild the index",
-				       (uintmax_t)i);
+			return err_set(e, ERR_BAD_INDEX,
+				       "segment %ju is damaged; rebuild the index", (uintmax_t)i);
 		blocks += s.block_count;
-		fprintf(out, "segment %" PRIu64 ": base %#" PRIx64 ", %" PRIu32 " blocks\n", i, s.base,
-			s.block_count);
+		fprintf(out, "segment %" PRIu64 ": base %#" PRIx64 ", %" PRIu32 " blocks\n", i,
+			s.base, s.block_count);
 		if (dump_segment(v, &s, frames, out, e))
 			return -1;
 	}

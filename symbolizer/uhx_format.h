@@ -8,16 +8,16 @@
  * Everything is little-endian. The header's checksum covers header and section table, each entry of
  * the table has the checksum of its section: XXH3, 64 bit.
  *
- * Rows are sorted by address and cut into blocks of up to UHX_BLOCK_ROWS. A row lasts until the next
- * one starts; a row of scope 0 is a hole; the last row of a segment is always a hole. Ids count from 1,
- * entry 0 of scopes, functions and files is all zero and means "none".
+ * Rows are sorted by address and cut into blocks of up to UHX_BLOCK_ROWS. A row lasts until the
+ * next one starts; a row of scope 0 is a hole; the last row of a segment is always a hole. Ids
+ * count from 1, entry 0 of scopes, functions and files is all zero and means "none".
  */
 #ifndef SYMBOLIZER_UHX_FORMAT_H
 #define SYMBOLIZER_UHX_FORMAT_H
 
 #include "base/base.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a .uhx is mapped as it is: little-endian");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a .uhx is mapped as it is");
 
 #define UHX_MAGIC "\x89UHX\r\n\x1a\n" /* 8 bytes: text-mode copies and truncation show at once */
 
@@ -54,7 +54,7 @@ enum uhx_section_kind {
 	UHX_IDS = 1,         /* struct uhx_build_id */
 	UHX_PROGRAM_HEADERS, /* struct program_header */
 	UHX_SEGMENTS,        /* struct uhx_segment, by base */
-	UHX_KEYS,            /* u32 per block: where its first row starts, from its segment's base */
+	UHX_KEYS,            /* u32 per block: where its first row starts, from the segment's base */
 	UHX_BLOCK_OFFSETS,   /* u32 per block: where it lies in UHX_BLOCKS, in units of 4 bytes */
 	UHX_BLOCKS,          /* struct uhx_block and its columns; entry_size 1 */
 	UHX_SCOPES,          /* struct uhx_scope_entry */
@@ -91,9 +91,9 @@ _Static_assert(sizeof(struct uhx_segment) == 16, "on disk");
 
 /*
  * A block's columns follow it in this order, each of `count` values of width[] bytes; the block is
- * padded to 4 bytes. UHX_COLUMN_START: the value is the distance from the block's key. In the others a
- * value v of a column with a width means base + v, except that v == 0 means 0; a column of width 0 has
- * no values: each row's is base.
+ * padded to 4 bytes. UHX_COLUMN_START: the value is the distance from the block's key. In the
+ * others a value v of a column with a width means base + v, except that v == 0 means 0; a column
+ * of width 0 has no values: each row's is base.
  */
 enum uhx_column {
 	UHX_COLUMN_START,

@@ -35,17 +35,15 @@ static int read_ids(struct uhx *u, struct err *e)
 static void fill_info(struct uhx *u)
 {
 	const struct uhx_view *v = &u->view;
+	const struct uhx_part *headers = &v->part[UHX_PROGRAM_HEADERS];
 	const struct uhx_header *h = v->header;
 
 	u->info = (struct uhx_info){
 		.id_count = v->part[UHX_IDS].count,
 		.ids = u->ids,
 		.quality = h->quality <= QUALITY_DWARF ? (enum quality)h->quality : QUALITY_NONE,
-		.headers = {
-			.p = (const struct program_header *)(const void *)v->part[UHX_PROGRAM_HEADERS].p,
-			.n = v->part[UHX_PROGRAM_HEADERS].count,
-			.trusted = h->flags & UHX_HEADERS_TRUSTED,
-		},
+		.headers = {(const void *)headers->p, headers->count,
+			    h->flags & UHX_HEADERS_TRUSTED},
 		.rows = h->rows,
 		.functions = v->part[UHX_FUNCTIONS].count - 1,
 		.file_size = v->size,

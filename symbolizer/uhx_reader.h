@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The .uhx index of one binary, mapped read-only: a sorted row space in which every source of names is
- * already merged, so that a lookup is one search. Opening parses nothing; every offset is checked where
- * it is followed, for the file is not trusted: damage gives ERR_BAD_INDEX or an unresolved address,
- * never a crash. A file that is cut short while it is mapped raises SIGBUS, as with any mapping: whoever
- * publishes indexes replaces them by rename and never writes into one.
+ * The .uhx index of one binary, mapped read-only: a sorted row space in which every source of
+ * names is already merged, so that a lookup is one search. Opening parses nothing; every offset is
+ * checked where it is followed, for the file is not trusted: damage gives ERR_BAD_INDEX or an
+ * unresolved address, never a crash. A file that is cut short while it is mapped raises SIGBUS, as
+ * with any mapping: whoever publishes indexes replaces them by rename and never writes into one.
  *
- * A struct uhx is immutable and reference-counted: any number of threads may look up at once; strings
- * of the frames live until the last reference goes.
+ * A struct uhx is immutable and reference-counted: any number of threads may look up at once;
+ * strings of the frames live until the last reference goes.
  */
 #ifndef SYMBOLIZER_UHX_READER_H
 #define SYMBOLIZER_UHX_READER_H
@@ -21,7 +21,10 @@
 
 struct uhx;
 
-/* fd stays the caller's (the mapping survives its close). ERR_BAD_INDEX, ERR_UNSUPPORTED (version). */
+/*
+ * fd stays the caller's (the mapping survives its close). ERR_BAD_INDEX, ERR_UNSUPPORTED
+ * (version).
+ */
 int uhx_open_fd(int fd, struct uhx **ret, struct err *e) MUST_CHECK;
 int uhx_open(const char *path, struct uhx **ret, struct err *e) MUST_CHECK;
 struct uhx *uhx_ref(struct uhx *u);

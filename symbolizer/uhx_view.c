@@ -19,8 +19,9 @@ static int check_header(const struct uhx_view *v, struct err *e)
 	if (memcmp(h.magic, UHX_MAGIC, sizeof(h.magic)) != 0)
 		return uhx_view_bad(e, "it does not start as a .uhx file does");
 	if (h.version != UHX_VERSION)
-		return err_set(e, ERR_UNSUPPORTED, "index version %u, this program reads %d; rebuild it",
-			       h.version, UHX_VERSION);
+		return err_set(e, ERR_UNSUPPORTED,
+			       "index version %u, this program reads %d; rebuild it", h.version,
+			       UHX_VERSION);
 	if (h.features & ~UHX_FEATURES_KNOWN)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "index features %#jx are not known to this program; rebuild it",
@@ -33,10 +34,16 @@ static int check_header(const struct uhx_view *v, struct err *e)
 	return 0;
 }
 
+// Of header and section table.
+static size_t head_size(const struct uhx_view *v)
+{
+	return sizeof(*v->header) + v->header->section_count * sizeof(*v->sections);
+}
+
 static int check_head_sum(const struct uhx_view *v, struct err *e)
 {
 	char head[sizeof(struct uhx_header) + UHX_SECTIONS_MAX * sizeof(struct uhx_section)];
-	size_t n = sizeof(struct uhx_header) + v->header->section_count * sizeof(struct uhx_section);
+	size_t n = head_size(v);
 
 	memcpy(head, v->bytes, n);
 	memset(head + offsetof(struct uhx_header, checksum), 0, sizeof(v->header->checksum));
@@ -103,15 +110,15 @@ int uhx_view_open(struct uhx_view *v, struct err *e)
 {
 	if (check_header(v, e))
 		return -1;
-	v->header = (const struct uhx_header *)(const void *)v->bytes;
-	v->sections = (const struct uhx_section *)(const void *)(v->bytes + sizeof(*v->header));
+	v->header = (const void *)v->bytes;
+	v->sections = (const void *)(v->bytes + sizeof(*v->header));
 	return check_head_sum(v, e) || check_sections(v, e) ? -1 : 0;
 }
 
 // The bytes between the sections carry no checksum: they must be zero.
 static bool padding_is_zero(const struct uhx_view *v)
 {
-	uint64_t at = sizeof(*v->header) + v->header->section_count * sizeof(*v->sections);
+	uint64_t at = head_size(v);
 
 	for (uint32_t i = 0; i < v->header->section_count; i++) {
 		const struct uhx_section *s = &v->sections[i];
@@ -131,9 +138,10 @@ int uhx_view_verify(const struct uhx_view *v, struct err *e)
 		const struct uhx_section *s = &v->sections[i];
 
 		if (xxh3(v->bytes + s->offset, s->count * s->entry_size) != s->checksum)
-			return err_set(e, ERR_BAD_INDEX,
-				       "damaged index: the checksum of section %u is wrong; rebuild it",
-				       s->kind);
+			return err_set(
+				e, ERR_BAD_INDEX,
+				"damaged index: the checksum of section %u is wrong; rebuild it",
+				s->kind);
 	}
 	if (!padding_is_zero(v))
 		return uhx_view_bad(e, "bytes between its sections are not zero");
@@ -142,7 +150,7 @@ int uhx_view_verify(const struct uhx_view *v, struct err *e)
 
 static const uint32_t *u32s(const struct uhx_view *v, enum uhx_section_kind kind)
 {
-	return (const uint32_t *)(const void *)v->part[kind].p;
+	return (const void *)v->part[kind].p;
 }
 
 static uint32_t load(const uint8_t *p, unsigned width, unsigned i)
@@ -188,7 +196,7 @@ bool uhx_view_block(const struct uhx_view *v, uint64_t number, struct uhx_block_
 	at = (uint64_t)u32s(v, UHX_BLOCK_OFFSETS)[number] * 4;
 	if (!range_fits(at, sizeof(*head), blocks->count))
 		return false;
-	head = (const struct uhx_block *)(const void *)(blocks->p + at);
+	head = (const void *)(blocks->p + at);
 	at += sizeof(*head);
 	for (size_t c = 0; c < UHX_COLUMNS; c++) {
 		if (!is_width(head->width[c]))
@@ -202,7 +210,7 @@ bool uhx_view_block(const struct uhx_view *v, uint64_t number, struct uhx_block_
 
 static const struct uhx_segment *find_segment(const struct uhx_view *v, uint64_t va)
 {
-	const struct uhx_segment *s = (const struct uhx_segment *)(const void *)v->part[UHX_SEGMENTS].p;
+	const struct uhx_segment *s = (const void *)v->part[UHX_SEGMENTS].p;
 	uint64_t low = 0;
 	uint64_t n = v->part[UHX_SEGMENTS].count;
 
@@ -303,11 +311,12 @@ static bool read_file(const struct uhx_view *v, uint32_t id, struct str *ret)
 
 static bool read_function(const struct uhx_view *v, uint32_t id, struct frame *ret)
 {
+	const struct uhx_function_entry *functions = (const void *)v->part[UHX_FUNCTIONS].p;
 	const struct uhx_function_entry *f;
 
 	if (id >= v->part[UHX_FUNCTIONS].count)
 		return false;
-	f = (const struct uhx_function_entry *)(const void *)v->part[UHX_FUNCTIONS].p + id;
+	f = &functions[id];
 	ret->start_line = f->start_line;
 	return read_string(v, f->linkage, &ret->system_name) &&
 	       read_string(v, f->display ? f->display : f->linkage, &ret->function);
@@ -315,8 +324,7 @@ static bool read_function(const struct uhx_view *v, uint32_t id, struct frame *r
 
 void uhx_view_chain(const struct uhx_view *v, const struct uhx_position *row, struct frames *ret)
 {
-	const struct uhx_scope_entry *scopes =
-		(const struct uhx_scope_entry *)(const void *)v->part[UHX_SCOPES].p;
+	const struct uhx_scope_entry *scopes = (const void *)v->part[UHX_SCOPES].p;
 	struct uhx_position at = *row;
 	size_t n = 0;
 

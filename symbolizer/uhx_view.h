@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables of a mapped .uhx and how to follow them: private to the reader and the dump. Sections have
- * been checked to lie inside the file; what they contain is checked here, at each step. Immutable.
+ * The tables of a mapped .uhx and how to follow them: private to the reader and the dump. Sections
+ * have been checked to lie inside the file; what they contain is checked here, at each step.
+ * Immutable.
  */
 #ifndef SYMBOLIZER_UHX_VIEW_H
 #define SYMBOLIZER_UHX_VIEW_H

@@ -12,8 +12,8 @@ enum {
 	SUFFIXES_MAX = 8,           // places tried as the start of the clone suffix
 };
 
-// Output grows exponentially with hostile input, and the library cannot be told to stop: so leave it.
-// Neither of its callback interfaces holds memory for C++ or ASCII Rust names meanwhile.
+// Output grows exponentially with hostile input, and the library cannot be told to stop: so leave
+// it. Neither of its callback interfaces holds memory for C++ or ASCII Rust names meanwhile.
 struct sink {
 	struct buf *out;
 	size_t left;
@@ -59,8 +59,9 @@ static bool demangle_d(const char *mangled, size_t n, struct buf *out)
 	return fits;
 }
 
-// The library's recursion limit for C++ refuses every name of more than 1 KiB, which templates exceed
-// daily; without it DEMANGLE_IN_MAX bytes take less than 2 MiB of stack. Rust's limit is a true one.
+// The library's recursion limit for C++ refuses every name of more than 1 KiB, which templates
+// exceed daily; without it DEMANGLE_IN_MAX bytes take less than 2 MiB of stack. Rust's limit is a
+// true one.
 static bool demangle_stem(struct str stem, struct buf *out)
 {
 	char mangled[DEMANGLE_IN_MAX + 1];

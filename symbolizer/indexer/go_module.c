@@ -38,7 +38,8 @@ static struct go_bytes bytes_at(const struct gopclntab_input *in, const struct g
 	return none;
 }
 
-static bool word_is(const struct go_bytes *b, const struct go_table *t, unsigned word, uint64_t want)
+static bool word_is(const struct go_bytes *b, const struct go_table *t, unsigned word,
+		    uint64_t want)
 {
 	uint64_t v;
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands beside .gopclntab and is needed to use it: where the text starts, and where go:func.* lies,
- * which holds the inline trees. Both are words of runtime.firstmoduledata (runtime/symtab.go), which is
- * found by its pointers into the table. Where there is none to be read (its words are zero until a
- * position-independent program is relocated; a debug file has no data), the table itself helps since Go
- * 1.26, for go:func.* then follows its function records. Pure functions.
+ * What stands beside .gopclntab and is needed to use it: where the text starts, and where
+ * go:func.* lies, which holds the inline trees. Both are words of runtime.firstmoduledata
+ * (runtime/symtab.go), which is found by its pointers into the table. Where there is none to be
+ * read (its words are zero until a position-independent program is relocated; a debug file has no
+ * data), the table itself helps since Go 1.26, for go:func.* then follows its function records.
+ * Pure functions.
  */
 #ifndef SYMBOLIZER_INDEXER_GO_MODULE_H
 #define SYMBOLIZER_INDEXER_GO_MODULE_H

@@ -101,7 +101,8 @@ static int parse_words(struct go_table *t, struct err *e)
 	if (mul_overflows(t->function_count, (uint64_t)(t->layout == GO_1_16 ? 2 * t->word : 8),
 			  &table_end) ||
 	    !range_fits(t->functions, table_end, t->bytes.b.n))
-		return err_set(e, ERR_BAD_ELF, ".gopclntab: %ju functions do not fit into %zu bytes",
+		return err_set(e, ERR_BAD_ELF,
+			       ".gopclntab: %ju functions do not fit into %zu bytes",
 			       (uintmax_t)t->function_count, t->bytes.b.n);
 	return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes of .gopclntab, for gopclntab.c: header, function records, strings, and the programs that
- * map an offset in a function to a value. Knows the layouts of Go 1.16–1.17, 1.18–1.19 and 1.20 and
- * later (runtime/symtab.go: pcHeader, _func, step). Every access is checked against the table; views
- * borrow from it. Pure functions.
+ * The bytes of .gopclntab, for gopclntab.c: header, function records, strings, and the programs
+ * that map an offset in a function to a value. Knows the layouts of Go 1.16–1.17, 1.18–1.19 and
+ * 1.20 and later (runtime/symtab.go: pcHeader, _func, step). Every access is checked against the
+ * table; views borrow from it. Pure functions.
  */
 #ifndef SYMBOLIZER_INDEXER_GO_TABLE_H
 #define SYMBOLIZER_INDEXER_GO_TABLE_H
@@ -29,7 +29,7 @@ struct go_table {
 	unsigned quantum; /* instructions lie at multiples of it */
 	unsigned word;    /* pointer size: 4 or 8 */
 	uint64_t function_count;
-	uint64_t text_start; /* 0: not said (1.26 and later; before 1.18; where a relocation is due) */
+	uint64_t text_start; /* 0: not said (since 1.26; before 1.18; where a relocation is due) */
 	/* Places in the table. */
 	uint64_t names;
 	uint64_t units;
@@ -42,7 +42,10 @@ bool go_table_probe(struct str bytes);
 /* ERR_BAD_ELF; ERR_UNSUPPORTED for tables of Go 1.2–1.15. */
 int go_table_parse(struct str bytes, struct go_table *ret, struct err *e) MUST_CHECK;
 
-/* Where function i starts: an offset from the text, or an address before 1.18. i <= function_count. */
+/*
+ * Where function i starts: an offset from the text, or an address before 1.18. i <=
+ * function_count.
+ */
 bool go_table_entry(const struct go_table *t, uint64_t i, uint64_t *ret);
 
 struct go_function {

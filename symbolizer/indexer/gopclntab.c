@@ -53,7 +53,8 @@ static void read_places(struct reader *r, const struct go_function *f)
 	struct go_program inlined = go_program_start(&r->table, f->inline_program);
 
 	r->place_count = 0;
-	for (uint64_t at = 0; at < f->size && r->steps < STEPS_MAX && r->place_count < PLACES_MAX;) {
+	for (uint64_t at = 0;
+	     at < f->size && r->steps < STEPS_MAX && r->place_count < PLACES_MAX;) {
 		at = MIN(MIN(file.end, line.end), MIN(inlined.end, f->size));
 		if (mem_grow(&r->places, &r->place_cap, r->place_count + 1, sizeof(*r->places),
 			     PLACES_MAX)) {
@@ -134,10 +135,10 @@ struct inlined_call {
 	struct go_inlined record;
 };
 
-// Outwards from `index`, up to a scope that exists already, which is returned; the calls on the way go
-// to chain, innermost first.
-static uhx_id walk_out(struct reader *r, const struct go_function *f, int32_t index, uhx_id physical,
-		       struct inlined_call chain[static FRAMES_MAX], size_t *ret_n)
+// Outwards from `index`, up to a scope that exists already, which is returned; the calls on the
+// way go to chain, innermost first.
+static uhx_id walk_out(struct reader *r, const struct go_function *f, int32_t index,
+		       uhx_id physical, struct inlined_call chain[static FRAMES_MAX], size_t *ret_n)
 {
 	size_t n = 0;
 
@@ -160,7 +161,8 @@ static uhx_id walk_out(struct reader *r, const struct go_function *f, int32_t in
 	return physical;
 }
 
-static uhx_id scope_of(struct reader *r, const struct go_function *f, int32_t index, uhx_id physical)
+static uhx_id scope_of(struct reader *r, const struct go_function *f, int32_t index,
+		       uhx_id physical)
 {
 	struct inlined_call chain[FRAMES_MAX];
 	size_t n;
@@ -178,8 +180,8 @@ static uhx_id scope_of(struct reader *r, const struct go_function *f, int32_t in
 			.call_line = line_of(place.line),
 		};
 
-		scope = make_scope(r, go_table_name(&r->table, c->record.name), c->record.start_line,
-				   &call);
+		scope = make_scope(r, go_table_name(&r->table, c->record.name),
+				   c->record.start_line, &call);
 		r->scopes[c->index] = scope;
 		r->counts.inlined++;
 	}

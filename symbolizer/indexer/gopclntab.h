@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Go's .gopclntab: the function, file and line table the Go linker puts into every Go binary, stripped
- * or not, with the inline trees behind it. Read from bytes, without libelf, so that it can be fuzzed
- * alone. Layout: src/runtime/symtab.go and src/cmd/link/internal/ld/pcln.go of the Go release named by
- * each magic number.
+ * Go's .gopclntab: the function, file and line table the Go linker puts into every Go binary,
+ * stripped or not, with the inline trees behind it. Read from bytes, without libelf, so that it
+ * can be fuzzed alone. Layout: src/runtime/symtab.go and src/cmd/link/internal/ld/pcln.go of the
+ * Go release named by each magic number.
  */
 #ifndef SYMBOLIZER_INDEXER_GOPCLNTAB_H
 #define SYMBOLIZER_INDEXER_GOPCLNTAB_H
@@ -24,7 +24,7 @@ struct gopclntab_input {
 	uint64_t text_vaddr;   /* .text section start; 0 unknown */
 	uint64_t text_end;     /* end of the executable segment it lies in; 0 unknown */
 	uint64_t gofunc_vaddr; /* go:func.* symbol; 0: find it in moduledata or behind the table */
-	const struct gopclntab_segment *segments; /* all PT_LOAD contents, relocated words as found */
+	const struct gopclntab_segment *segments; /* all PT_LOAD contents, words as found */
 	size_t segment_count;
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Giving equal things equal ids. An index holds only hashes and ids; the things lie in their owner's
- * array. record_set is the common owner: fixed-size records without padding, compared as bytes. Ids are
- * dense from 1 in order of arrival, so they depend on the input alone, although the hash is seeded.
- * Owned by one thread.
+ * Giving equal things equal ids. An index holds only hashes and ids; the things lie in their
+ * owner's array. record_set is the common owner: fixed-size records without padding, compared as
+ * bytes. Ids are dense from 1 in order of arrival, so they depend on the input alone, although the
+ * hash is seeded. Owned by one thread.
  */
 #ifndef SYMBOLIZER_INDEXER_INTERN_H
 #define SYMBOLIZER_INDEXER_INTERN_H

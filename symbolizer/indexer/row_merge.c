@@ -47,8 +47,8 @@ static uint32_t *sort_rows(const struct uhx_row *rows, size_t n, uint32_t *order
 	return order;
 }
 
-// A heap of the rows that have started: the smallest key is the best row. The low half of a key is the
-// row's index, that is its place in the order of addition; the high half falls with its rank.
+// A heap of the rows that have started: the smallest key is the best row. The low half of a key is
+// the row's index, that is its place in the order of addition; the high half falls with its rank.
 struct heap {
 	uint64_t *keys;
 	size_t n;

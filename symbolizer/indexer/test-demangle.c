@@ -32,7 +32,8 @@ static void test_languages(void **state)
 	      "std::vector<int, std::allocator<int> >::push_back(int&&)");
 	check("_ZZN4main3runEvENKUliE_clEi", "main::run()::{lambda(int)#1}::operator()(int) const");
 	check("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad");
-	check("_ZN71_$LT$Test$u20$$u2b$$u20$$u27$static$u20$as$u20$foo..Bar$LT$Test$GT$$GT$3bar17h930b740aa94f1d3aE",
+	check("_ZN71_$LT$Test$u20$$u2b$$u20$$u27$static$u20$as$u20$foo..Bar$LT$Test$GT$$GT$"
+	      "3bar17h930b740aa94f1d3aE",
 	      "<Test + 'static as foo::Bar<Test>>::bar");
 	check("_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar");
 	check("_RINvNtC3std3mem8align_ofjE", "std::mem::align_of::<usize>");
@@ -95,8 +96,10 @@ static void test_long_names(void **state)
 
 static void test_hostile_names(void **state)
 {
-	static const char *const units[] = {"P", "DT", "I", "X", "N", "Z", "F", "cv", "L_Z", "S_", "T_"};
-	static const char *const heads[] = {"_Z1f", "_Z1fI", "_Z", "_ZN", "_RI", "_RNv", "_D1a", "_D3std"};
+	static const char *const units[] = {"P", "DT", "I",   "X",  "N", "Z",
+					    "F", "cv", "L_Z", "S_", "T_"};
+	static const char *const heads[] = {"_Z1f", "_Z1fI", "_Z",   "_ZN",
+					    "_RI",  "_RNv",  "_D1a", "_D3std"};
 	uint64_t start = clock_mono_ms();
 
 	(void)state;

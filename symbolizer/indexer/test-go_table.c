@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables made by hand, in the layouts whose compilers are not at hand: Go 1.16 and 1.18, 32-bit words,
- * big-endian. The functions:
+ * Tables made by hand, in the layouts whose compilers are not at hand: Go 1.16 and 1.18, 32-bit
+ * words, big-endian. The functions:
  *
- *   main.outer   [0x00, 0x40)  a.go: 0x00 line 10; 0x10 main.mid inlined at line 11, its own line 21;
- *                              0x20 main.leaf inlined into main.mid at line 22, own line 31, b.go;
- *                              0x30 line 12
- *   main.last    [0x40, 0x50)  a.go line 40 up to 0x4c, then padding; no inline tree
+ *   main.outer   [0x00, 0x40)  a.go: 0x00 line 10; 0x10 main.mid inlined at line 11, its own line
+ * 21; 0x20 main.leaf inlined into main.mid at line 22, own line 31, b.go; 0x30 line 12 main.last
+ * [0x40, 0x50)  a.go line 40 up to 0x4c, then padding; no inline tree
  */
 #include "symbolizer/indexer/gopclntab.h"
 
@@ -208,7 +207,8 @@ static void put_table(struct maker *m, struct places *p)
 	put_functions(m, p);
 }
 
-// One record per inlined call: main.mid at 0x0c of main.outer, main.leaf at 0x1c, which is main.mid's.
+// One record per inlined call: main.mid at 0x0c of main.outer, main.leaf at 0x1c, which is
+// main.mid's.
 static void put_trees(struct maker *m, const struct places *p)
 {
 	const uint32_t names[] = {p->mid_name - p->names, p->leaf_name - p->names};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Go program is built by every Go at hand, stripped, and prints where it is, as the Go runtime sees it
- * itself; the index must say the same. Then its unstripped twin is asked about addresses all over the
- * text through llvm-symbolizer, that is through DWARF.
+ * A Go program is built by every Go at hand, stripped, and prints where it is, as the Go runtime
+ * sees it itself; the index must say the same. Then its unstripped twin is asked about addresses
+ * all over the text through llvm-symbolizer, that is through DWARF.
  */
 #include "symbolizer/indexer/gopclntab.h"
 
@@ -175,7 +175,8 @@ static const char *build(const struct toolchain *t, const char *what, const char
 	const char *path = path_of(t, what);
 
 	if (access(path, X_OK))
-		sh("cd %s && HOME=${HOME:-/root} GOTOOLCHAIN=local GOFLAGS=-mod=mod CGO_ENABLED=0 %s build %s -o %s .",
+		sh("cd %s && HOME=${HOME:-/root} GOTOOLCHAIN=local GOFLAGS=-mod=mod CGO_ENABLED=0 "
+		   "%s build %s -o %s .",
 		   dir, t->go, flags, path);
 	return path;
 }
@@ -392,7 +393,8 @@ static bool read_answer(FILE *f, struct answer *ret)
 			return false;
 		end = strrchr(line, ':');
 		assert_non_null(end);
-		snprintf(ret->place[ret->n++], sizeof(ret->place[0]), "%.*s", (int)(end - line), line);
+		snprintf(ret->place[ret->n++], sizeof(ret->place[0]), "%.*s", (int)(end - line),
+			 line);
 	}
 	return false;
 }
@@ -590,7 +592,8 @@ static void test_refusals(void **state)
 	       ".gopclntab does not start with a header of Go's");
 	refuse(STR("\xfb\xff\xff\xff\0\0\1\10........"), ERR_UNSUPPORTED,
 	       ".gopclntab is of Go 1.2–1.15; tables are read from Go 1.16 on");
-	refuse(STR("\xf1\xff\xff\xff\0\0\1\10...."), ERR_BAD_ELF, ".gopclntab ends inside its header");
+	refuse(STR("\xf1\xff\xff\xff\0\0\1\10...."), ERR_BAD_ELF,
+	       ".gopclntab ends inside its header");
 	assert_false(gopclntab_probe(STR("\xf1\xff\xff\xff\0\0\3\10")));
 	assert_true(gopclntab_probe(STR("\xff\xff\xff\xf0\0\0\4\4")));
 }

@@ -111,7 +111,8 @@ static void expect(const struct uhx_row *rows, size_t n, struct picture *p)
 		for (size_t i = 0; i < n; i++) {
 			const struct uhx_row *r = &rows[i];
 
-			if (r->start <= at && at < r->end && (!best || rank[r->scope] > rank[best->scope]))
+			if (r->start <= at && at < r->end &&
+			    (!best || rank[r->scope] > rank[best->scope]))
 				best = r;
 		}
 		p->line[at] = best ? best->line : 0;
@@ -170,7 +171,8 @@ static void test_far_addresses(void **state)
 		uint64_t start = (uint64_t)rand_r(&seed) << 33 ^ (uint64_t)rand_r(&seed) << 11 ^
 				 (uint64_t)rand_r(&seed);
 
-		rows[i] = (struct uhx_row){.start = start, .end = start + 100, .scope = 1, .line = 1};
+		rows[i] =
+			(struct uhx_row){.start = start, .end = start + 100, .scope = 1, .line = 1};
 		if (rows[i].end < start)
 			rows[i].end = UINT64_MAX;
 	}

@@ -52,7 +52,12 @@ static int tear_down(void **state)
 static struct uhx_meta meta_of(void)
 {
 	static const struct program_header headers[] = {
-		{.vaddr = 0x1000, .memsz = 0x2000, .offset = 0x1000, .filesz = 0x2000, .align = 4096, .flags = 5},
+		{.vaddr = 0x1000,
+		 .memsz = 0x2000,
+		 .offset = 0x1000,
+		 .filesz = 0x2000,
+		 .align = 4096,
+		 .flags = 5},
 	};
 	static struct build_id ids[2];
 	struct err e = ERR_INIT;
@@ -165,7 +170,8 @@ static void test_inline_chain(void **state)
 		.call_column = 4,
 		.source = SOURCE_DWARF,
 	};
-	const struct uhx_row r = {0x1010, 0x1020, uhx_builder_scope(f->b, &inlined), leaf_file, 12, 3};
+	const struct uhx_row r = {0x1010,    0x1020, uhx_builder_scope(f->b, &inlined),
+				  leaf_file, 12,     3};
 
 	uhx_builder_row(f->b, &r);
 	build(f);
@@ -275,7 +281,8 @@ static void test_spread_beyond_4_gib(void **state)
 	for (size_t i = 0; i < countof(at); i++) {
 		char name[] = {'f', (char)('0' + i), '\0'};
 
-		row(f, at[i], at[i] + 16, function_scope(f, name, 0, SOURCE_DWARF), (uint32_t)i + 1);
+		row(f, at[i], at[i] + 16, function_scope(f, name, 0, SOURCE_DWARF),
+		    (uint32_t)i + 1);
 	}
 	build(f);
 	assert_int_equal(f->counts.rows, countof(at));
@@ -457,7 +464,8 @@ static void test_dump(void **state)
 	assert_non_null(strstr(text, "machine x86_64, quality dwarf\n2 rows, 2 functions\n"
 				     "id gnu 93ac61ec\nid htl htl-3031"));
 	assert_non_null(strstr(text, "load r-x vaddr 0x1000 memsz 0x2000"));
-	assert_non_null(strstr(text, "0x1139 dwarf\n    foo() [_Z3foov] at /src/a.c:4, starts at line 3\n"));
+	assert_non_null(strstr(
+		text, "0x1139 dwarf\n    foo() [_Z3foov] at /src/a.c:4, starts at line 3\n"));
 	assert_non_null(strstr(text, "0x1140 symtab\n    evil\\x1b[2J\n"));
 	assert_non_null(strstr(text, "0x1150 hole\n"));
 	free(text);
@@ -653,8 +661,10 @@ static void test_out_of_memory_is_reported(void **state)
 		result = uhx_builder_new(&f.b, &e);
 		if (!result) {
 			for (uint32_t i = 0; i < 100; i++) {
-				const struct uhx_function fn = {.linkage = STR("_Z1fv"), .start_line = i};
-				const struct uhx_scope s = {.function = uhx_builder_function(f.b, &fn),
+				const struct uhx_function fn = {.linkage = STR("_Z1fv"),
+								.start_line = i};
+				const struct uhx_scope s = {.function =
+								    uhx_builder_function(f.b, &fn),
 							    .source = SOURCE_DWARF};
 
 				row(&f, i * 8, i * 8 + 8, uhx_builder_scope(f.b, &s), i + 1);

@@ -56,7 +56,8 @@ static uint8_t choose_base(const uint32_t *values, size_t n, uint32_t *ret_base)
 	return width_for(high - *ret_base);
 }
 
-static void put_column(struct buf *out, const uint32_t *values, size_t n, uint32_t base, uint8_t width)
+static void put_column(struct buf *out, const uint32_t *values, size_t n, uint32_t base,
+		       uint8_t width)
 {
 	for (size_t i = 0; i < n && width; i++) {
 		uint32_t v = values[i] ? values[i] - base : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Encoding rows as the segments and blocks of a .uhx (symbolizer/uhx_format.h). Rows come in address
- * order and do not overlap; neighbours that say the same become one; gaps become holes. Failure latches
- * in the buffers. Owned by one thread.
+ * Encoding rows as the segments and blocks of a .uhx (symbolizer/uhx_format.h). Rows come in
+ * address order and do not overlap; neighbours that say the same become one; gaps become holes.
+ * Failure latches in the buffers. Owned by one thread.
  */
 #ifndef SYMBOLIZER_INDEXER_UHX_BLOCKS_H
 #define SYMBOLIZER_INDEXER_UHX_BLOCKS_H

@@ -118,7 +118,8 @@ uhx_id uhx_builder_scope(struct uhx_builder *b, const struct uhx_scope *s)
 		.parent = s->parent,
 		.call_file = s->parent ? s->call_file : 0,
 		.call_line = s->parent ? s->call_line : 0,
-		.call_column = s->parent && s->call_column <= UINT16_MAX ? (uint16_t)s->call_column : 0,
+		.call_column =
+			s->parent && s->call_column <= UINT16_MAX ? (uint16_t)s->call_column : 0,
 		.depth = 1,
 		.source = s->source,
 	};

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building a .uhx. The indexer's readers (DWARF, gopclntab, symbol tables, …) each add rows for what
- * they know; the builder merges them by rank per address and writes the file.
+ * Building a .uhx. The indexer's readers (DWARF, gopclntab, symbol tables, …) each add rows for
+ * what they know; the builder merges them by rank per address and writes the file.
  *
  *   row       [start, end) × scope × file × line × column, from one source
  *   scope     a function, and for inlined code the scope it was inlined into and the call site
  *   function  names and where it starts; shared by all its scopes
  *
- * Rows of one source may come in any order and may overlap (the later addition loses where it does); a
- * lower-ranked source (enum frame_source) only fills what the higher ones leave open. Same input, same
- * bytes out. Ids are dense u32s given by the builder; strings are copied and interned. Owned by one
- * thread. Out of memory or a limit latches: the adders return 0-ids and uhx_builder_write() reports it.
+ * Rows of one source may come in any order and may overlap (the later addition loses where it
+ * does); a lower-ranked source (enum frame_source) only fills what the higher ones leave open.
+ * Same input, same bytes out. Ids are dense u32s given by the builder; strings are copied and
+ * interned. Owned by one thread. Out of memory or a limit latches: the adders return 0-ids and
+ * uhx_builder_write() reports it.
  */
 #ifndef SYMBOLIZER_INDEXER_UHX_BUILDER_H
 #define SYMBOLIZER_INDEXER_UHX_BUILDER_H
@@ -35,9 +36,9 @@ uhx_id uhx_builder_string(struct uhx_builder *b, struct str s);
 /* A file's path as it will be reported, already joined and normalised. */
 uhx_id uhx_builder_file(struct uhx_builder *b, struct str path);
 /*
- * The linkage name is demangled by the builder (symbolizer/indexer/demangle.h) unless `display` is not empty
- * (DWARF names qualified by namespaces where there is no linkage name). A function without any name is
- * called "??". start_line 0: unknown.
+ * The linkage name is demangled by the builder (symbolizer/indexer/demangle.h) unless `display` is
+ * not empty (DWARF names qualified by namespaces where there is no linkage name). A function
+ * without any name is called "??". start_line 0: unknown.
  */
 struct uhx_function {
 	struct str linkage;
@@ -47,8 +48,8 @@ struct uhx_function {
 uhx_id uhx_builder_function(struct uhx_builder *b, const struct uhx_function *f);
 
 /*
- * parent 0: a physical function; otherwise `function` was inlined into parent at call file:line:column.
- * Beyond FRAMES_MAX levels the id of the deepest scope allowed comes back.
+ * parent 0: a physical function; otherwise `function` was inlined into parent at call
+ * file:line:column. Beyond FRAMES_MAX levels the id of the deepest scope allowed comes back.
  */
 struct uhx_scope {
 	uhx_id function;
@@ -63,8 +64,8 @@ uhx_id uhx_builder_scope(struct uhx_builder *b, const struct uhx_scope *s);
 #define UHX_ROW_BYTES_MAX GIB(1)
 
 /*
- * A row without a scope (0), an empty one, or one longer than UHX_ROW_BYTES_MAX (no function is; damaged
- * debug info says so) is ignored. File, line and column may be 0: unknown.
+ * A row without a scope (0), an empty one, or one longer than UHX_ROW_BYTES_MAX (no function is;
+ * damaged debug info says so) is ignored. File, line and column may be 0: unknown.
  */
 struct uhx_row {
 	uint64_t start;

@@ -190,7 +190,8 @@ static uint32_t scope_id(struct uhx_writer *w, uint32_t id)
 	uint32_t chain[FRAMES_MAX];
 	size_t n = 0;
 
-	for (uint32_t s = id; s && !w->scope_map.to[s]; s = uhx_tables_scope(w->tables, s)->parent) {
+	for (uint32_t s = id; s && !w->scope_map.to[s];
+	     s = uhx_tables_scope(w->tables, s)->parent) {
 		if (n == FRAMES_MAX)
 			break;
 		chain[n++] = s;
@@ -313,7 +314,8 @@ static int write_file(const struct uhx_writer *w, const struct uhx_meta *meta, i
 	struct part parts[] = {
 		{{.kind = UHX_IDS, .entry_size = sizeof(struct uhx_build_id)}, ids},
 		{{.kind = UHX_PROGRAM_HEADERS, .entry_size = sizeof(*meta->headers.p)}, &headers},
-		{{.kind = UHX_SEGMENTS, .entry_size = sizeof(struct uhx_segment)}, &w->rows.segments},
+		{{.kind = UHX_SEGMENTS, .entry_size = sizeof(struct uhx_segment)},
+		 &w->rows.segments},
 		{{.kind = UHX_KEYS, .entry_size = sizeof(uint32_t)}, &w->rows.keys},
 		{{.kind = UHX_BLOCK_OFFSETS, .entry_size = sizeof(uint32_t)}, &w->rows.offsets},
 		{{.kind = UHX_BLOCKS, .entry_size = 1}, &w->rows.blocks},

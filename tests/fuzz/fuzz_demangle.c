@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names from symbol tables: demangling ends, soon, within its cap, and changes nothing where it fails. */
+/*
+ * Names from symbol tables: demangling ends, soon, within its cap, and changes nothing where it
+ * fails.
+ */
 #include "symbolizer/indexer/demangle.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Go's table on any bytes, which serve as the data segment too, so that moduledata can be in them. The
- * last four bytes say where go:func.* is. What comes out must make an index that opens.
+ * Go's table on any bytes, which serve as the data segment too, so that moduledata can be in them.
+ * The last four bytes say where go:func.* is. What comes out must make an index that opens.
  */
 #include "symbolizer/indexer/gopclntab.h"
 #include "symbolizer/uhx_reader.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The index reader on any bytes: lookups everywhere, the listing, the checksums. The header's checksum
- * is made right first, or nothing would get past it.
+ * The index reader on any bytes: lookups everywhere, the listing, the checksums. The header's
+ * checksum is made right first, or nothing would get past it.
  */
 #include "base/digest.h"
 #include "symbolizer/uhx_view.h"
