@@ -201,16 +201,29 @@ static int explain_eperm(int errnum, const char *doing, struct err *e)
 		       doing, strerror(errnum));
 }
 
-int privilege_explain(int errnum, const char *doing, struct err *e)
+/* "CAP_BPF, CAP_PERFMON"; returns the first of them, NULL when nothing is missing. */
+static const struct requirement *list_missing(const struct requirement *all, size_t n, struct buf *names)
 {
-	struct requirement all[REQUIREMENTS_MAX];
-	size_t n = privilege_look(all);
+	const struct requirement *first = NULL;
 
 	for (size_t i = 0; i < n; i++) {
-		if (all[i].state == REQUIREMENT_MISSING)
-			return err_set(e, all[i].kind, "%s: %s; missing %s: %s", doing, strerror(errnum),
-				       all[i].name, all[i].fix);
+		if (all[i].state != REQUIREMENT_MISSING)
+			continue;
+		buf_printf(names, "%s%s", first ? ", " : "", all[i].name);
+		first = first ? first : &all[i];
 	}
+	return first;
+}
+
+int privilege_explain(int errnum, const char *doing, struct err *e)
+{
+	_cleanup_(buf_deinit) struct buf names = BUF_INIT(SYSCTL_MAX);
+	struct requirement all[REQUIREMENTS_MAX];
+	const struct requirement *first = list_missing(all, privilege_look(all), &names);
+
+	if (first)
+		return err_set(e, first->kind, "%s: %s; missing " STR_FMT ": %s", doing,
+			       strerror(errnum), STR_ARG(buf_str(&names)), first->fix);
 	if (errnum == EPERM || errnum == EACCES)
 		return explain_eperm(errnum, doing, e);
 	if (errnum == ENOMEM)

@@ -156,8 +156,10 @@ static int make_key(struct stacks *s, const struct stack_sample *sample, struct 
 	r = intern_name(s, sample->comm, &key->comm, e);
 	if (r == 0)
 		r = intern_name(s, sample->thread, &key->thread, e);
-	for (size_t i = 0; r == 0 && i < sample->frame_count; i++)
-		r = intern_location(s, &sample->frames[i], &key->locations[i], e);
+	// Root first: the program then comes before libraries and kernel, and pprof takes the first
+	// mapping for the main binary.
+	for (size_t i = sample->frame_count; r == 0 && i > 0; i--)
+		r = intern_location(s, &sample->frames[i - 1], &key->locations[i - 1], e);
 	return r;
 }
 
