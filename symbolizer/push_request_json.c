@@ -6,7 +6,7 @@
 
 static int bad(struct err *e, const char *what)
 {
-	return err_set(e, ERR_BAD_REQUEST, "push: %s", what);
+	return err_set(e, ERR_BAD_REQUEST, "%s", what);
 }
 
 // Standard and URL alphabet, as protojson asks; -1 for any other byte.
@@ -48,7 +48,7 @@ static int take_base64(struct arena *arena, struct str text, struct str *ret, st
 
 		if (digit < 0)
 			return err_set(e, ERR_BAD_REQUEST,
-				       "push: rawProfile is not base64: byte %zu is 0x%02x", i,
+				       "rawProfile is not base64: byte %zu is 0x%02x", i,
 				       (unsigned char)digits.p[i]);
 		bits = bits << 6 | (uint32_t)digit;
 		if (i % 4)
@@ -66,7 +66,7 @@ static int take_list(const json_t *object, const char *key, const json_t **ret, 
 	*ret = list;
 	if (!list || json_is_null(list) || json_is_array(list))
 		return 0;
-	return err_set(e, ERR_BAD_REQUEST, "push: '%s' is not a list", key);
+	return err_set(e, ERR_BAD_REQUEST, "'%s' is not a list", key);
 }
 
 static int take_text(struct arena *arena, const json_t *object, const char *key, struct str *ret,
@@ -78,7 +78,7 @@ static int take_text(struct arena *arena, const json_t *object, const char *key,
 	if (!value || json_is_null(value))
 		return 0;
 	if (!json_is_string(value))
-		return err_set(e, ERR_BAD_REQUEST, "push: '%s' is not a string", key);
+		return err_set(e, ERR_BAD_REQUEST, "'%s' is not a string", key);
 	*ret = arena_str(arena, (struct str){json_string_value(value), json_string_length(value)});
 	return ret->p ? 0 : err_nomem(e);
 }
@@ -160,7 +160,7 @@ static int take_request(struct arena *arena, const json_t *root, struct push_req
 	if (take_list(root, "series", &list, e))
 		return -1;
 	if (json_array_size(list) > PUSH_SERIES_MAX)
-		return err_set(e, ERR_TOO_LARGE, "push: %zu series in one request; at most %d",
+		return err_set(e, ERR_TOO_LARGE, "%zu series in one request; at most %d",
 			       json_array_size(list), PUSH_SERIES_MAX);
 	rq->series = arena_array(arena, json_array_size(list), struct push_series);
 	if (!rq->series)
@@ -184,7 +184,9 @@ int push_request_decode_json(struct str body, struct arena *arena, struct push_r
 		return -1;
 	r = take_request(arena, root, &rq, e);
 	json_decref(root);
-	if (r || push_request_check(&rq, e))
+	if (r)
+		return err_wrap(e, "push");
+	if (push_request_check(&rq, e))
 		return -1;
 	*ret = rq;
 	return 0;
