@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Uploads, indexing, lookups, loss: without upstream servers. */
+#include "server/binaries_testing.h"
+
+static struct answer upload_and_ask(struct life *l, const struct subject *s, enum file_type type)
+{
+	struct err e = ERR_INIT;
+
+	assert_ok(put(l, made.id, s, type, &e));
+	wait_landed(l, made.id);
+	return ask(l, made.id, made.work);
+}
+
+static void start_alone(struct life *l)
+{
+	l->urls[0] = NULL;
+	life_start(l);
+}
+
+static void an_upload_gives_names(void **state)
+{
+	struct life *l = LIFE(state);
+	struct answer a;
+
+	start_alone(l);
+	a = ask(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_MISSING);
+	assert_string_equal(a.reason, "not uploaded, and no upstream server is configured");
+	a = upload_and_ask(l, &made.debug, FILE_DEBUGINFO);
+	assert_work(&a);
+	assert_false(a.headers_trusted);
+	a = ask(l, made.id, 1);
+	assert_int_equal(a.status, MODULE_OK);
+	assert_int_equal(a.n, 0);
+	assert_int_equal(row(l, made.id).generation, 1);
+}
+
+static void what_is_no_id_is_invalid(void **state)
+{
+	struct life *l = LIFE(state);
+	struct answer a;
+
+	start_alone(l);
+	a = ask(l, "xyz", 1);
+	assert_int_equal(a.status, MODULE_INVALID);
+	assert_string_equal(a.reason, "not a build-ID");
+	a = ask(l, "htl-00112233445566778899aabbccddeeff", 1);
+	assert_int_equal(a.status, MODULE_MISSING);
+}
+
+static void the_same_upload_again_changes_nothing(void **state)
+{
+	struct life *l = LIFE(state);
+	struct err e = ERR_INIT;
+
+	start_alone(l);
+	upload_and_ask(l, &made.debug, FILE_DEBUGINFO);
+	assert_int_equal(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e), BINARIES_ALREADY);
+	wait_landed(l, made.id);
+	assert_int_equal(row(l, made.id).generation, 1);
+}
+
+static void better_files_make_a_new_generation(void **state)
+{
+	struct life *l = LIFE(state);
+	const struct resolver *r;
+	struct frames *frames = calloc(1, sizeof(*frames));
+	struct err e = ERR_INIT;
+	struct module m;
+	struct answer a;
+
+	start_alone(l);
+	a = upload_and_ask(l, &made.stripped, FILE_EXECUTABLE);
+	assert_int_equal(a.status, MODULE_OK);
+	assert_true(a.headers_trusted);
+	assert_int_not_equal(a.source, SOURCE_DWARF);
+
+	// a request that is under way keeps the index it began with
+	r = binaries_view_resolver(l->view);
+	assert_ok(r->module(r->ctx, str_from(made.id), &m, &e));
+	assert_ok(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e));
+	wait_landed(l, made.id);
+	assert_int_equal(row(l, made.id).generation, 2);
+	assert_int_equal(indexes_on_disk(l), 1);
+	assert_ok(r->lookup(r->ctx, &m, made.work, frames, &e));
+	assert_int_not_equal(frames->source, SOURCE_DWARF);
+	r->release(r->ctx, &m);
+
+	a = ask(l, made.id, made.work);
+	assert_work(&a);
+	assert_true(a.headers_trusted);
+	free(frames);
+}
+
+static void an_unstripped_file_is_both(void **state)
+{
+	struct life *l = LIFE(state);
+	struct catalog_file file;
+	struct err e = ERR_INIT;
+	struct build_id ids[2];
+	struct binaries_ask ask_for = {.ids = ids, .type = FILE_EXECUTABLE};
+	struct answer a;
+
+	start_alone(l);
+	a = upload_and_ask(l, &made.full, FILE_DEBUGINFO);
+	assert_work(&a);
+	assert_true(a.headers_trusted);
+	parse_id(made.id, ids, &ask_for.n);
+	assert_int_equal(binaries_artifact(l->b, &ask_for, &file, &e), ARTIFACT_READY);
+	assert_int_equal(file.size, made.full.size);
+	ask_for.type = FILE_DEBUGINFO;
+	assert_int_equal(binaries_artifact(l->b, &ask_for, &file, &e), ARTIFACT_READY);
+	// a debug file alone is no better than the DWARF that is there
+	assert_int_equal(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e), BINARIES_WORSE);
+}
+
+static void what_is_not_what_it_claims_is_refused(void **state)
+{
+	struct life *l = LIFE(state);
+	struct subject text = {(char *)"#!/bin/sh\n", 10};
+	struct subject cut = {made.debug.bytes, 100};
+	struct err e = ERR_INIT;
+
+	start_alone(l);
+	assert_int_equal(put(l, made.id, &made.other_debug, FILE_DEBUGINFO, &e), -1);
+	assert_err(&e, ERR_ID_MISMATCH, made.other_id);
+	assert_int_equal(put(l, made.id, &text, FILE_DEBUGINFO, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_ELF);
+	assert_int_equal(put(l, made.id, &cut, FILE_DEBUGINFO, &e), -1);
+	assert_int_equal(e.kind, ERR_BAD_ELF);
+	assert_int_equal(put(l, made.id, &made.debug, FILE_EXECUTABLE, &e), -1);
+	assert_err(&e, ERR_UNSUPPORTED, "type=debuginfo");
+	assert_int_equal(put(l, made.id, &made.debug, FILE_SOURCES, &e), -1);
+	assert_err(&e, ERR_UNSUPPORTED, "sources are not taken yet");
+	assert_false(known(l, made.id));
+	assert_false(known(l, made.other_id));
+}
+
+// ---- indexers that fail ---------------------------------------------------------------------------------------
+
+static void indexing_fails(struct life *l, const char *line, const char *code, const char *part)
+{
+	struct err e = ERR_INIT;
+	struct answer a;
+
+	fake_indexer(l, line);
+	start_alone(l);
+	assert_ok(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e));
+	a = ask(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_INVALID);
+	assert_non_null(strstr(a.reason, part));
+	assert_int_equal(strncmp(a.reason, code, strlen(code)), 0);
+	assert_string_equal(row(l, made.id).reason_code, code);
+	assert_int_equal(indexes_on_disk(l), 0);
+	// nothing else is disturbed, and it is not tried again
+	assert_int_equal(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e), BINARIES_ALREADY);
+	assert_int_equal(ask_once(l, made.id, made.work).status, MODULE_INVALID);
+}
+
+static void a_crashed_indexer_is_a_reason(void **state)
+{
+	indexing_fails(LIFE(state), "kill -SEGV $$", "indexer_crashed", "killed by signal 11");
+}
+
+static void a_killed_indexer_is_a_reason(void **state)
+{
+	indexing_fails(LIFE(state), "kill -KILL $$", "indexer_crashed", "killed by signal 9");
+}
+
+static void a_slow_indexer_is_a_reason(void **state)
+{
+	struct life *l = LIFE(state);
+
+	l->cfg.indexer_deadline_ms = 1000;
+	indexing_fails(l, "sleep 20", "indexer_timeout", "not done after 1 s");
+}
+
+static void a_lack_of_memory_is_a_reason(void **state)
+{
+	indexing_fails(LIFE(state),
+		       "echo '{\"error\":{\"code\":\"out_of_memory\",\"detail\":\"no more\"}}'; exit 1",
+		       "indexer_out_of_memory", "no more");
+}
+
+static void a_report_that_is_none_is_a_reason(void **state)
+{
+	indexing_fails(LIFE(state), "echo '{\"format\":\"unhex-index/1\"'; exit 0", "indexer_crashed",
+		       "report makes no sense");
+}
+
+static void an_index_that_is_none_is_a_reason(void **state)
+{
+	indexing_fails(LIFE(state),
+		       "echo '{\"format\":\"unhex-index/1\",\"quality\":\"dwarf\"}';"
+		       " echo nonsense >/proc/self/fd/3; exit 0",
+		       "bad_index", "");
+}
+
+static void another_version_tries_again(void **state)
+{
+	struct life *l = LIFE(state);
+	struct err e = ERR_INIT;
+	char path[128];
+	struct answer a;
+
+	indexing_fails(l, "kill -SEGV $$", "indexer_crashed", "signal");
+	life_stop(l);
+	l->cfg.indexer_path = made.indexer;
+	start_alone(l); // the same version: the reason holds
+	a = ask(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_INVALID);
+	life_stop(l);
+	snprintf(path, sizeof(path), "%s/version", l->index_dir);
+	assert_ok(io_write_file(path, "0.0 before\n", 11, 0644, &e));
+	start_alone(l);
+	a = ask(l, made.id, made.work);
+	assert_work(&a);
+}
+
+static void a_new_file_tries_again(void **state)
+{
+	struct life *l = LIFE(state);
+	struct err e = ERR_INIT;
+	struct answer a;
+
+	// two inputs make it crash no more
+	indexing_fails(l, "case \"$*\" in *fd:5*) ;; *) kill -SEGV $$;; esac", "indexer_crashed", "signal");
+	assert_ok(put(l, made.id, &made.stripped, FILE_EXECUTABLE, &e));
+	a = ask(l, made.id, made.work);
+	assert_work(&a);
+	assert_string_equal(row(l, made.id).reason_code, "");
+}
+
+// ---- loss ---------------------------------------------------------------------------------------------------------
+
+static void answers_survive_the_loss_of_everything(void **state)
+{
+	struct life *l = LIFE(state);
+	struct answer before[3];
+	struct answer a;
+
+	start_alone(l);
+	before[0] = upload_and_ask(l, &made.full, FILE_DEBUGINFO);
+	before[1] = ask(l, made.id, made.main);
+	before[2] = ask(l, made.id, 1);
+	life_stop(l);
+	wipe(l, "index");
+	wipe(l, "blobs");
+	start_alone(l);
+	a = ask(l, made.id, made.work);
+	assert_memory_equal(&a, &before[0], sizeof(a));
+	a = ask(l, made.id, made.main);
+	assert_memory_equal(&a, &before[1], sizeof(a));
+	a = ask_once(l, made.id, 1); // "nothing there" is an answer, too: nobody is sent for
+	assert_int_equal(binaries_view_pending(l->view), 0);
+	assert_memory_equal(&a, &before[2], sizeof(a));
+	a = ask(l, made.id, made.work + 1); // never asked for before, and not to be had any more
+	assert_int_equal(a.n, 0);
+	a = ask(l, made.id, made.work);
+	assert_memory_equal(&a, &before[0], sizeof(a));
+}
+
+static void a_lost_index_is_built_again(void **state)
+{
+	struct life *l = LIFE(state);
+	struct answer before;
+	struct answer a;
+
+	start_alone(l);
+	before = upload_and_ask(l, &made.full, FILE_DEBUGINFO);
+	life_stop(l);
+	wipe(l, "index");
+	start_alone(l);
+	a = ask_once(l, made.id, made.work);
+	assert_memory_equal(&a, &before, sizeof(a));
+	assert_int_equal(binaries_view_pending(l->view), 0);
+	assert_int_equal(indexes_on_disk(l), 0); // nobody needed it
+	a = ask(l, made.id, made.work + 1);
+	assert_work(&a);
+	assert_int_equal(row(l, made.id).generation, 1);
+	assert_int_equal(indexes_on_disk(l), 1);
+}
+
+static void a_damaged_index_is_built_again(void **state)
+{
+	struct life *l = LIFE(state);
+	char command[256];
+	struct answer a;
+
+	start_alone(l);
+	upload_and_ask(l, &made.full, FILE_DEBUGINFO);
+	life_stop(l);
+	snprintf(command, sizeof(command), "for f in %s/*.uhx; do echo garbage >$f; done", l->index_dir);
+	assert_int_equal(system(command), 0);
+	start_alone(l);
+	a = ask(l, made.id, made.work + 1);
+	assert_work(&a);
+}
+
+static void a_worse_index_does_not_take_a_lost_ones_place(void **state)
+{
+	struct life *l = LIFE(state);
+	char command[256];
+	struct err e = ERR_INIT;
+	struct answer before;
+	struct answer a;
+
+	start_alone(l);
+	assert_ok(put(l, made.id, &made.stripped, FILE_EXECUTABLE, &e));
+	before = upload_and_ask(l, &made.debug, FILE_DEBUGINFO);
+	life_stop(l);
+	wipe(l, "index");
+	wipe(l, "blobs/identity");
+	// the debug file is lost, the executable is not
+	snprintf(command, sizeof(command),
+		 "cd %s && rm blobs/*/$(sha256sum <%s/one.debug | cut -d' ' -f1).zst", l->dir, toolbox_dir);
+	assert_int_equal(system(command), 0);
+	start_alone(l);
+	a = ask(l, made.id, made.work + 1);
+	assert_int_equal(a.n, 0);
+	assert_int_equal(indexes_on_disk(l), 0);
+	a = ask(l, made.id, made.work);
+	assert_memory_equal(&a, &before, sizeof(a));
+}
+
+// Between store and index the server was killed.
+static void what_was_not_indexed_is_queued_at_the_start(void **state)
+{
+	struct life *l = LIFE(state);
+	struct err e = ERR_INIT;
+	struct answer a;
+
+	fake_indexer(l, "sleep 20");
+	start_alone(l);
+	assert_ok(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e));
+	usleep(100000);
+	life_stop(l); // ends the indexer, which is no failure of the file's
+	assert_int_equal(indexes_on_disk(l), 0);
+	l->cfg.indexer_path = made.indexer;
+	start_alone(l);
+	assert_string_equal(row(l, made.id).reason_code, "");
+	wait_landed(l, made.id);
+	assert_int_equal(row(l, made.id).generation, 1);
+	a = ask_once(l, made.id, made.work);
+	assert_work(&a);
+}
+
+static void leftovers_are_swept_at_the_start(void **state)
+{
+	struct life *l = LIFE(state);
+	char command[256];
+	struct answer a;
+
+	start_alone(l);
+	upload_and_ask(l, &made.debug, FILE_DEBUGINFO);
+	life_stop(l);
+	snprintf(command, sizeof(command), "cd %s && touch 1-2.uhx 77-1.uhx x.uhx .tmp-abcdef",
+		 l->index_dir);
+	assert_int_equal(system(command), 0);
+	start_alone(l);
+	assert_int_equal(indexes_on_disk(l), 1);
+	a = ask_once(l, made.id, made.work);
+	assert_work(&a);
+}
+
+static void what_is_deleted_is_gone(void **state)
+{
+	struct life *l = LIFE(state);
+	struct blob_usage usage;
+	struct err e = ERR_INIT;
+	struct build_id ids[2];
+	struct answer a;
+	size_t n;
+
+	start_alone(l);
+	upload_and_ask(l, &made.debug, FILE_DEBUGINFO);
+	parse_id(made.id, ids, &n);
+	assert_ok(binaries_delete(l->b, ids, n, &e));
+	assert_int_equal(indexes_on_disk(l), 0);
+	blob_store_usage(l->blobs, &usage);
+	assert_int_equal(usage.blobs, 0);
+	a = ask(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_MISSING);
+	assert_int_equal(binaries_delete(l->b, ids, n, &e), -1);
+	assert_err(&e, ERR_NOT_FOUND, "no such binary");
+	a = upload_and_ask(l, &made.debug, FILE_DEBUGINFO);
+	assert_work(&a);
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, life_setup, life_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(an_upload_gives_names),
+		T(what_is_no_id_is_invalid),
+		T(the_same_upload_again_changes_nothing),
+		T(better_files_make_a_new_generation),
+		T(an_unstripped_file_is_both),
+		T(what_is_not_what_it_claims_is_refused),
+		T(a_crashed_indexer_is_a_reason),
+		T(a_killed_indexer_is_a_reason),
+		T(a_slow_indexer_is_a_reason),
+		T(a_lack_of_memory_is_a_reason),
+		T(a_report_that_is_none_is_a_reason),
+		T(an_index_that_is_none_is_a_reason),
+		T(another_version_tries_again),
+		T(a_new_file_tries_again),
+		T(answers_survive_the_loss_of_everything),
+		T(a_lost_index_is_built_again),
+		T(a_damaged_index_is_built_again),
+		T(a_worse_index_does_not_take_a_lost_ones_place),
+		T(what_was_not_indexed_is_queued_at_the_start),
+		T(leftovers_are_swept_at_the_start),
+		T(what_is_deleted_is_gone),
+	};
+
+	return cmocka_run_group_tests(tests, life_group_setup, life_group_teardown);
+}
