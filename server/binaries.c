@@ -161,6 +161,26 @@ static int may_come(struct binaries *b, const struct binaries_ask *ask, unsigned
 	return binaries_may_ask(b, ask->ids, ask->n, ask->type, ret, e);
 }
 
+/*
+ * "Not there" is an answer that clients keep; "could not be asked" must not be told as one. A failure is
+ * remembered for a short while, and so long this is it.
+ */
+static int absent_or_unknown(struct binaries *b, const struct binaries_ask *ask, struct err *e)
+{
+	const struct build_id *id = binaries_gnu_id(ask->ids, ask->n);
+	enum upstream_answer answer;
+	int rc;
+
+	if (!id || ask->local_only || !upstream_configured(b->cfg.upstream))
+		return ARTIFACT_ABSENT;
+	rc = catalog_upstream_get(b->cfg.catalog, id, ask->type, &answer, e);
+	if (rc < 0)
+		return -1;
+	if (rc == CATALOG_NOT_FOUND || answer != UPSTREAM_ERROR)
+		return ARTIFACT_ABSENT;
+	return err_set(e, ERR_UPSTREAM, "the upstream servers failed; whether they have it is not known");
+}
+
 int binaries_artifact(struct binaries *b, const struct binaries_ask *ask, struct catalog_file *ret,
 		      struct err *e)
 {
@@ -178,7 +198,7 @@ int binaries_artifact(struct binaries *b, const struct binaries_ask *ask, struct
 	if (may_come(b, ask, join.wants, &may, e))
 		return -1;
 	if (!may)
-		return ARTIFACT_ABSENT;
+		return absent_or_unknown(b, ask, e);
 	return flights_join(b->flights, &join, e) ? -1 : ARTIFACT_PENDING;
 }
 

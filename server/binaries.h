@@ -116,6 +116,7 @@ enum binaries_artifact { ARTIFACT_READY = 0, ARTIFACT_PENDING = 1, ARTIFACT_ABSE
 /*
  * The blob to serve for /buildid/ID/{debuginfo,executable}: READY with *ret; PENDING: a flight was
  * started or joined, wait with binaries_wait_id(), then ask again; ABSENT. Files of agents are not given.
+ * ERR_UPSTREAM: nobody here has it, and upstream could not be asked just now.
  */
 int binaries_artifact(struct binaries *b, const struct binaries_ask *ask, struct catalog_file *ret,
 		      struct err *e) MUST_CHECK;
