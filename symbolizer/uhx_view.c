@@ -227,35 +227,42 @@ static const struct uhx_segment *find_segment(const struct uhx_view *v, uint64_t
 	return low > 0 ? &s[low - 1] : NULL;
 }
 
-// The last of the n keys that is <= at. keys[0] is taken for granted, so that no branch is needed.
-static uint64_t last_not_above(const uint32_t *keys, uint64_t n, uint32_t at)
-{
-	const uint32_t *base = keys;
-
-	while (n > 1) {
-		uint64_t half = n / 2;
-
-		base = base[half] <= at ? base + half : base;
-		n -= half;
+// The last of n ascending values that is <= at, taking for granted that the first one is. Written so
+// that a step is a conditional move: which way a search turns is a coin toss to a branch predictor.
+#define DEFINE_SEARCH(name, type)                                                                  \
+	static uint32_t name(const uint8_t *values, uint32_t n, uint32_t at)                       \
+	{                                                                                          \
+		uint32_t low = 0;                                                                  \
+                                                                                                   \
+		while (n > 1) {                                                                    \
+			uint32_t half = n / 2;                                                     \
+			type v;                                                                    \
+                                                                                                   \
+			memcpy(&v, values + (size_t)(low + half) * sizeof(v), sizeof(v));          \
+			low = v <= at ? low + half : low;                                          \
+			n -= half;                                                                 \
+		}                                                                                  \
+		return low;                                                                        \
 	}
-	return (uint64_t)(base - keys);
-}
 
-// The same among a block's starts.
-static unsigned last_row_not_above(const struct uhx_block_view *b, uint32_t at)
+DEFINE_SEARCH(search_u8, uint8_t)
+DEFINE_SEARCH(search_u16, uint16_t)
+DEFINE_SEARCH(search_u32, uint32_t)
+
+static uint32_t search_starts(const struct uhx_block_view *b, uint32_t at)
 {
-	unsigned width = b->head->width[UHX_COLUMN_START];
-	unsigned low = 0;
+	const uint8_t *starts = b->column[UHX_COLUMN_START];
 
-	if (width == 0)
+	switch (b->head->width[UHX_COLUMN_START]) {
+	case 0:
 		return 0;
-	for (unsigned n = b->head->count; n > 1;) {
-		unsigned half = n / 2;
-
-		low = load(b->column[UHX_COLUMN_START], width, low + half) <= at ? low + half : low;
-		n -= half;
+	case 1:
+		return search_u8(starts, b->head->count, at);
+	case 2:
+		return search_u16(starts, b->head->count, at);
+	default:
+		return search_u32(starts, b->head->count, at);
 	}
-	return low;
 }
 
 bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_position *ret)
@@ -271,11 +278,11 @@ bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_position *r
 	    !range_fits(segment->first_block, segment->block_count, v->part[UHX_KEYS].count))
 		return false;
 	at = (uint32_t)(va - segment->base);
-	number = segment->first_block +
-		 last_not_above(keys + segment->first_block, segment->block_count, at);
+	number = segment->first_block + search_u32((const uint8_t *)(keys + segment->first_block),
+						   segment->block_count, at);
 	if (keys[number] > at || !uhx_view_block(v, number, &block))
 		return false;
-	i = last_row_not_above(&block, at - keys[number]);
+	i = search_starts(&block, at - keys[number]);
 	ret->scope = uhx_block_value(&block, UHX_COLUMN_SCOPE, i);
 	ret->file = uhx_block_value(&block, UHX_COLUMN_FILE, i);
 	ret->line = uhx_block_value(&block, UHX_COLUMN_LINE, i);
