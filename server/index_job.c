@@ -9,6 +9,7 @@
 #include "server/binaries_metrics.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 struct index_run {
 	struct binaries *b;
@@ -54,6 +55,19 @@ static int open_best(struct index_run *r, const struct catalog_file *files, size
 	return -1;
 }
 
+// An unstripped binary is filed as both: there is no use in reading it twice.
+static void drop_twin(struct index_run *r)
+{
+	struct stat a, b;
+
+	if (r->fds[0] < 0 || r->fds[1] < 0 || fstat(r->fds[0], &a) || fstat(r->fds[1], &b))
+		return;
+	if (a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+		close(r->fds[1]);
+		r->fds[1] = -1;
+	}
+}
+
 static int open_files(struct index_run *r, struct err *e)
 {
 	static const enum file_type types[] = {FILE_EXECUTABLE, FILE_DEBUGINFO};
@@ -70,6 +84,7 @@ static int open_files(struct index_run *r, struct err *e)
 			return -1;
 		}
 	}
+	drop_twin(r);
 	return r->fds[0] < 0 && r->fds[1] < 0 ? INDEX_SKIPPED : 0;
 }
 

@@ -9,10 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_version(void)
+static int print_version(void)
 {
 	printf("unhexd %s\ncommit %s\nlibmicrohttpd %s\n", UNHEX_VERSION, UNHEX_COMMIT,
 	       MHD_get_version());
+	return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 static int fail(const struct err *e)
@@ -114,7 +115,7 @@ int main(int argc, char **argv)
 	if (rc == OPT_HELP)
 		rc = print_help(&c);
 	else if (rc == OPT_VERSION)
-		print_version();
+		rc = print_version();
 	else if (rc < 0)
 		rc = fail(&e);
 	else if (c.print_config)

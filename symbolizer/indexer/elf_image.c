@@ -366,11 +366,19 @@ bool elf_image_altlink(struct elf_image *img, struct str *ret_path, struct build
 	       build_id_set(ret_id, BUILD_ID_GNU, rest.p, rest.n, NULL) == 0;
 }
 
-bool elf_image_same_build(const struct elf_image *a, const struct elf_image *b)
+static bool has_build_id(const struct elf_image *x)
+{
+	for (size_t i = 0; i < x->id_count; i++)
+		if (x->ids[i].kind != BUILD_ID_HTL)
+			return true;
+	return false;
+}
+
+bool elf_image_other_build(const struct elf_image *a, const struct elf_image *b)
 {
 	for (size_t i = 0; i < a->id_count; i++)
 		for (size_t j = 0; j < b->id_count; j++)
 			if (a->ids[i].kind != BUILD_ID_HTL && build_id_eq(&a->ids[i], &b->ids[j]))
-				return true;
-	return false;
+				return false;
+	return has_build_id(a) && has_build_id(b);
 }

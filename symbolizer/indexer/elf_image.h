@@ -88,7 +88,7 @@ uint64_t elf_image_code_end(const struct elf_image *img, uint64_t address);
 bool elf_image_debuglink(struct elf_image *img, struct str *ret_name);
 bool elf_image_altlink(struct elf_image *img, struct str *ret_path, struct build_id *ret_id);
 
-/* Do the two files carry the same GNU or Go build ID? */
-bool elf_image_same_build(const struct elf_image *a, const struct elf_image *b);
+/* Do both files carry GNU or Go build IDs, and share none? Where one has no such ID, who pairs them knows why. */
+bool elf_image_other_build(const struct elf_image *a, const struct elf_image *b);
 
 #endif

@@ -21,7 +21,7 @@ static int check_identity(const struct index_input *in, struct err *e)
 	const struct elf_image *a = in->files[0];
 	const struct elf_image *b = in->files[1];
 
-	if (!b || elf_image_same_build(a, b))
+	if (!b || !elf_image_other_build(a, b))
 		return 0;
 	return err_set(e, ERR_ID_MISMATCH,
 		       "%s and %s share no build ID: they do not come from the same build", a->name,

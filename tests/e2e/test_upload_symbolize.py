@@ -170,8 +170,8 @@ def local_addr2line(case):
     full = case.compile("shapes.cc", "shapes.full", "-O2", "-g", compiler="g++")
     address, size = symbols(full)["main"]
     addresses = [hex(address + i) for i in range(0, size, 7)]
-    mine = case.unhex("addr2line", "-f", "-i", "-C", "-e", full, *addresses).stdout
-    theirs = run("llvm-symbolizer", "--inlines", "--demangle", "--output-style=GNU", f"--obj={full}", *addresses).stdout
+    mine = case.unhex("addr2line", "-f", "-i", "-e", full, *addresses).stdout
+    theirs = run("llvm-symbolizer", "--inlines", "--no-demangle", "--output-style=GNU", f"--obj={full}", *addresses).stdout
     strip = lambda text: [l.split(" (discriminator")[0].strip() for l in text.splitlines() if l.strip()]
     assert strip(mine) == strip(theirs), (strip(mine)[:20], strip(theirs)[:20])
     index = case.path("shapes.uhx")
