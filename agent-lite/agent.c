@@ -28,7 +28,7 @@ struct agent {
 	struct collector collector;
 	struct sampler *sampler;
 	struct sink sink;
-	int signals; /* signalfd */
+	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
 };
@@ -160,10 +160,12 @@ static int loop(struct agent *a, struct err *e)
 	a->next_flush_ms = now + a->options->interval_ms;
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	for (now = clock_mono_ms(); now < a->end_ms && !told_to_stop(a); now = clock_mono_ms()) {
-		struct pollfd fds[] = {{a->signals, POLLIN, 0}, {sampler_fd(a->sampler), POLLIN, 0}};
+		struct pollfd fds[] = {{a->signals, POLLIN, 0},
+				       {sampler_fd(a->sampler), POLLIN, 0}};
 		uint64_t next = next_event_ms(a);
 
-		if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0 && errno != EINTR)
+		if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0 &&
+		    errno != EINTR)
 			return err_sys(e, errno, "waiting for samples");
 		if (turn(a, e) < 0)
 			return -1;
@@ -239,7 +241,10 @@ int agent_run(const struct options *o, struct err *e)
 		return -1;
 	sampler_stats(a.sampler, &s);
 	LOG(LOG_INFO, "start", {"version", LOG_S(UNHEX_VERSION)}, {"hz", LOG_U(o->hz)},
-	    {"cpus", LOG_U(s.cpus)}, {"to", LOG_S(o->server ? o->server : o->output ? o->output : "stdout")});
+	    {"cpus", LOG_U(s.cpus)},
+	    {"to", LOG_S(o->server   ? o->server
+			 : o->output ? o->output
+				     : "stdout")});
 	if (loop(&a, e) < 0)
 		return -1;
 	return finish(&a, e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was sampled in one window: stacks by series (service and container). When a table of it is full,
- * the owner ships the batch and starts another; when there are too many services, the rest go into one
- * series named "other". One owner thread.
+ * What was sampled in one window: stacks by series (service and container). When a table of it is
+ * full, the owner ships the batch and starts another; when there are too many services, the rest go
+ * into one series named "other". One owner thread.
  */
 #ifndef AGENT_BATCH_H
 #define AGENT_BATCH_H
@@ -23,7 +23,7 @@ struct batch {
 	struct map index; /* service NUL container -> struct series * */
 	struct series *series[BATCH_SERIES_MAX + 1];
 	size_t series_count;
-	bool merged;     /* all in one series of up to STACKS_FILE_MAX, for files */
+	bool merged;	 /* all in one series of up to STACKS_FILE_MAX, for files */
 	int64_t time_ns; /* Unix, start */
 	uint64_t start_mono_ns;
 	int64_t duration_ns; /* 0: from the start to now */

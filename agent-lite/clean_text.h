@@ -6,7 +6,8 @@
 #ifndef AGENT_CLEAN_TEXT_H
 #define AGENT_CLEAN_TEXT_H
 
-/* Where the text is not UTF-8, every byte beyond ASCII becomes '?'; control characters always do. */
+/* Where the text is not UTF-8, every byte beyond ASCII becomes '?'; control characters always do.
+ */
 void clean_text(char *s);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/collector.h"
 
-void collector_init(struct collector *c, struct processes *processes, const struct kernel_image *kernel,
-		    bool merged)
+void collector_init(struct collector *c, struct processes *processes,
+		    const struct kernel_image *kernel, bool merged)
 {
 	*c = (struct collector){
 		.processes = processes,
@@ -28,8 +28,8 @@ static struct frame kernel_frame(const struct collector *c, uint64_t ip)
 	return (struct frame){module_cache_special(c->modules, MODULE_KERNEL), ip - k->bias};
 }
 
-static int user_frames(struct collector *c, const struct record *r, struct frame *frames, size_t *ret_n,
-		       struct process **ret_process, struct err *e)
+static int user_frames(struct collector *c, const struct record *r, struct frame *frames,
+		       size_t *ret_n, struct process **ret_process, struct err *e)
 {
 	const struct process_key key = {r->head.start_ns, r->head.exec_id, r->head.tgid};
 	uint64_t ips[PROFILE_DEPTH];
@@ -38,7 +38,8 @@ static int user_frames(struct collector *c, const struct record *r, struct frame
 		ips[i] = address_into_call(r->user_ips[i], i);
 	if (processes_get(c->processes, &key, ret_process, e) < 0)
 		return -1;
-	return processes_frames(c->processes, *ret_process, ips, r->head.user_count, frames, ret_n, e);
+	return processes_frames(c->processes, *ret_process, ips, r->head.user_count, frames, ret_n,
+				e);
 }
 
 static int count(struct collector *c, const struct record *r, const char *container,

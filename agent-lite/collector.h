@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From one sample to one more count in the batch: whose it is, which modules its addresses lie in, what
- * is shipped for each. Callers' addresses are return addresses, so 1 is taken off to make them point
- * into the call; leaves stay. Owns the batch; borrows the rest. One owner thread.
+ * From one sample to one more count in the batch: whose it is, which modules its addresses lie in,
+ * what is shipped for each. Callers' addresses are return addresses, so 1 is taken off to make them
+ * point into the call; leaves stay. Owns the batch; borrows the rest. One owner thread.
  */
 #ifndef AGENT_COLLECTOR_H
 #define AGENT_COLLECTOR_H
@@ -24,7 +24,7 @@ struct collector {
 	void *ship_ctx;
 	struct collector_stats {
 		uint64_t samples;
-		uint64_t empty;     /* without any address */
+		uint64_t empty;	    /* without any address */
 		uint64_t truncated; /* deeper than the program reads, or unreadable */
 		uint64_t dropped;   /* the batch was full */
 		uint64_t stacks;    /* distinct ones, summed over the batches shipped */
@@ -32,8 +32,8 @@ struct collector {
 };
 
 /* kernel may be one of which nothing is known. merged: see batch_init(). */
-void collector_init(struct collector *c, struct processes *processes, const struct kernel_image *kernel,
-		    bool merged);
+void collector_init(struct collector *c, struct processes *processes,
+		    const struct kernel_image *kernel, bool merged);
 void collector_deinit(struct collector *c);
 /* Of type sampler_fn. */
 int collector_add(void *collector, const struct record *r, struct err *e) MUST_CHECK;

@@ -71,7 +71,8 @@ static void collect_loads(const Elf64_Phdr *phdrs, size_t n, struct elf_ident *i
 	}
 }
 
-static bool note_id(const Elf64_Nhdr *nh, const char *owner, const uint8_t *desc, struct build_id *ret)
+static bool note_id(const Elf64_Nhdr *nh, const char *owner, const uint8_t *desc,
+		    struct build_id *ret)
 {
 	static const struct {
 		const char *owner;
@@ -167,7 +168,10 @@ static int find_id_in_segments(int fd, uint64_t size, const Elf64_Phdr *phdrs, s
 	return 0;
 }
 
-/* Section headers may be cut away or damaged without harm to a running program: then there are none. */
+/*
+ * Section headers may be cut away or damaged without harm to a running program: then there are
+ * none.
+ */
 static int find_id_in_sections(int fd, uint64_t size, const Elf64_Ehdr *eh, struct elf_ident *ident,
 			       bool *found, struct err *e)
 {
@@ -187,7 +191,8 @@ static int find_id_in_sections(int fd, uint64_t size, const Elf64_Ehdr *eh, stru
 
 		if (s->sh_type != SHT_NOTE || !range_fits(s->sh_offset, s->sh_size, size))
 			continue;
-		if (read_notes(fd, s->sh_offset, s->sh_size, s->sh_addralign, &ident->id, found, e) < 0)
+		if (read_notes(fd, s->sh_offset, s->sh_size, s->sh_addralign, &ident->id, found,
+			       e) < 0)
 			return -1;
 		if (*found && ident->id.kind == BUILD_ID_GNU)
 			break;

@@ -42,14 +42,16 @@ static void find_text(struct str kallsyms, struct kernel_image *k)
 		take_symbol(line, k);
 }
 
-int kernel_image_parse(struct str notes, struct str kallsyms, struct kernel_image *ret, struct err *e)
+int kernel_image_parse(struct str notes, struct str kallsyms, struct kernel_image *ret,
+		       struct err *e)
 {
 	struct kernel_image k = {.known = false};
 
 	if (LINK_TEXT == 0)
-		return err_set(e, ERR_NO_KERNEL_SUPPORT,
-			       "kernel frames stay unnamed: the link address of this architecture's "
-			       "kernel is not known");
+		return err_set(
+			e, ERR_NO_KERNEL_SUPPORT,
+			"kernel frames stay unnamed: the link address of this architecture's "
+			"kernel is not known");
 	if (!elf_notes_find_id(notes.p, notes.n, 4, &k.id) || k.id.kind != BUILD_ID_GNU)
 		return err_set(e, ERR_NO_KERNEL_SUPPORT,
 			       "kernel frames stay unnamed: /sys/kernel/notes has no GNU build-ID");
@@ -59,9 +61,10 @@ int kernel_image_parse(struct str notes, struct str kallsyms, struct kernel_imag
 			       "kernel frames stay unnamed: /proc/kallsyms hides addresses; give "
 			       "CAP_SYSLOG or set kernel.kptr_restrict to 0 or 1");
 	if (k.start < LINK_TEXT)
-		return err_set(e, ERR_NO_KERNEL_SUPPORT,
-			       "kernel frames stay unnamed: _text at %#llx is below the link address",
-			       (unsigned long long)k.start);
+		return err_set(
+			e, ERR_NO_KERNEL_SUPPORT,
+			"kernel frames stay unnamed: _text at %#llx is below the link address",
+			(unsigned long long)k.start);
 	k.bias = k.start - LINK_TEXT;
 	k.known = true;
 	*ret = k;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The executable mappings of one process, as /proc/PID/maps lists them (proc(5)): a sorted array of
- * address ranges with what backs each. Text in, structures out; opens nothing. A struct mappings owns
- * its array and paths. One owner thread.
+ * address ranges with what backs each. Text in, structures out; opens nothing. A struct mappings
+ * owns its array and paths. One owner thread.
  */
 #ifndef AGENT_MAPPINGS_H
 #define AGENT_MAPPINGS_H
@@ -32,8 +32,8 @@ struct mapping {
 	uint64_t device; /* makedev(major, minor) */
 	uint64_t inode;
 	enum mapping_kind kind;
-	bool deleted; /* the path no longer names this file */
-	char *path;   /* MAPPING_FILE only; without " (deleted)"; valid UTF-8 */
+	bool deleted;	       /* the path no longer names this file */
+	char *path;	       /* MAPPING_FILE only; without " (deleted)"; valid UTF-8 */
 	struct module *module; /* for the owner's use; NULL after parsing, never touched here */
 };
 

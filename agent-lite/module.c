@@ -48,14 +48,15 @@ uint64_t module_address(const struct module *m, const struct mapping *mapping, u
 	return mapping->kind == MAPPING_FILE ? offset : address;
 }
 
-size_t module_frames(const struct mappings *mappings, struct module *unknown, const uint64_t *addresses,
-		     size_t n, bool cut, struct frame *ret)
+size_t module_frames(const struct mappings *mappings, struct module *unknown,
+		     const uint64_t *addresses, size_t n, bool cut, struct frame *ret)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct mapping *m = mappings_find(mappings, addresses[i]);
 
 		if (m)
-			ret[i] = (struct frame){m->module, module_address(m->module, m, addresses[i])};
+			ret[i] = (struct frame){m->module,
+						module_address(m->module, m, addresses[i])};
 		else if (i > 0 && cut)
 			return i;
 		else

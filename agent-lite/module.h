@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A module: what a profile's mapping names, i.e. one binary (or one of the places that are none), and
- * how run-time addresses in it become the addresses that are shipped. Shared by reference count among
- * the processes that map it and the batches that mention it. One owner thread.
+ * A module: what a profile's mapping names, i.e. one binary (or one of the places that are none),
+ * and how run-time addresses in it become the addresses that are shipped. Shared by reference count
+ * among the processes that map it and the batches that mention it. One owner thread.
  */
 #ifndef AGENT_MODULE_H
 #define AGENT_MODULE_H
@@ -16,7 +16,7 @@ struct module {
 	unsigned refs;
 	char *filename;
 	char build_id[BUILD_ID_TEXT]; /* empty: none */
-	bool has_ident;               /* ident is valid: addresses become ELF virtual addresses */
+	bool has_ident;		      /* ident is valid: addresses become ELF virtual addresses */
 	struct elf_ident ident;
 };
 
@@ -34,19 +34,19 @@ DEFINE_CLEANUP(struct module *, module_unref)
 
 /*
  * What to ship for a run-time address inside the mapping: the ELF virtual address; for a file that
- * could not be read, the offset in the file, which at least does not change from run to run; else the
- * address as it is.
+ * could not be read, the offset in the file, which at least does not change from run to run; else
+ * the address as it is.
  */
 uint64_t module_address(const struct module *m, const struct mapping *mapping, uint64_t address);
 
 /*
- * What to ship for a user stack of n run-time addresses, leaf first, in mappings that all have their
- * modules. Returns the number of frames. A caller in no executable mapping ends the stack when `cut`:
- * it is what a walk over frame pointers finds where a function keeps none. What is not cut goes to
- * `unknown` as it is. The modules in ret are borrowed.
+ * What to ship for a user stack of n run-time addresses, leaf first, in mappings that all have
+ * their modules. Returns the number of frames. A caller in no executable mapping ends the stack
+ * when `cut`: it is what a walk over frame pointers finds where a function keeps none. What is not
+ * cut goes to `unknown` as it is. The modules in ret are borrowed.
  */
-size_t module_frames(const struct mappings *mappings, struct module *unknown, const uint64_t *addresses,
-		     size_t n, bool cut, struct frame *ret);
+size_t module_frames(const struct mappings *mappings, struct module *unknown,
+		     const uint64_t *addresses, size_t n, bool cut, struct frame *ret);
 
 /* Return addresses (all but the leaf, i == 0) point behind the call; profiles want into it. */
 static inline uint64_t address_into_call(uint64_t ip, size_t i)

@@ -31,14 +31,14 @@ struct file_key {
 };
 
 static const char *const special_names[MODULE_SPECIAL_COUNT] = {
-	[MODULE_UNKNOWN] = "[unknown]",   [MODULE_ANON] = "[anon]",
-	[MODULE_VDSO] = "[vdso]",         [MODULE_VSYSCALL] = "[vsyscall]",
-	[MODULE_KERNEL] = "[kernel]",     [MODULE_KERNEL_OTHER] = "[kernel module]",
+	[MODULE_UNKNOWN] = "[unknown]", [MODULE_ANON] = "[anon]",
+	[MODULE_VDSO] = "[vdso]",	[MODULE_VSYSCALL] = "[vsyscall]",
+	[MODULE_KERNEL] = "[kernel]",	[MODULE_KERNEL_OTHER] = "[kernel module]",
 };
 
 /*
- * The kernel maps the same image into every 64-bit process, so ours stands for all. It has no file: the
- * reader gets a copy of its pages.
+ * The kernel maps the same image into every 64-bit process, so ours stands for all. It has no file:
+ * the reader gets a copy of its pages.
  */
 static int vdso_fd(void)
 {
@@ -58,8 +58,8 @@ static int vdso_fd(void)
 }
 
 /*
- * Also the proof that the reader works at all: a profile in which no binary has an ID is worth nothing.
- * 1: *ret is set; 0: there is none here.
+ * Also the proof that the reader works at all: a profile in which no binary has an ID is worth
+ * nothing. 1: *ret is set; 0: there is none here.
  */
 static int read_vdso(struct module_cache *c, struct elf_ident *ret, struct err *e)
 {
@@ -193,8 +193,8 @@ int module_cache_get(struct module_cache *c, int fd, const char *filename, struc
 	return 0;
 }
 
-int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int fd, struct module **ret,
-			    struct err *e)
+int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int fd,
+			    struct module **ret, struct err *e)
 {
 	enum module_special which = MODULE_ANON;
 
@@ -231,8 +231,8 @@ int module_open_mapped(const char *path, const struct mapping *m, bool own_path)
 	int fd = module_open(path);
 	struct stat st;
 
-	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_ino != m->inode ||
-			(own_path && st.st_dev != m->device))) {
+	if (fd >= 0 &&
+	    (fstat(fd, &st) < 0 || st.st_ino != m->inode || (own_path && st.st_dev != m->device))) {
 		close(fd);
 		return -1;
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Modules by file identity (device, inode, change time, size), so that each binary on the host is read
- * once however many processes map it, and anew when it was replaced. Holds the elf_child that reads
- * them and the few modules that are no files. Bounded; what no process uses goes first.
- * One owner thread.
+ * Modules by file identity (device, inode, change time, size), so that each binary on the host is
+ * read once however many processes map it, and anew when it was replaced. Holds the elf_child that
+ * reads them and the few modules that are no files. Bounded; what no process uses goes first. One
+ * owner thread.
  */
 #ifndef AGENT_MODULE_CACHE_H
 #define AGENT_MODULE_CACHE_H
@@ -15,12 +15,12 @@ enum { MODULE_CACHE_MAX = 8192 };
 
 /* Places that are not files, and the names they are shipped under. */
 enum module_special {
-	MODULE_UNKNOWN,       /* "[unknown]": in no known mapping */
-	MODULE_ANON,          /* "[anon]": JIT and other code in no file; addresses as they are */
-	MODULE_VDSO,          /* "[vdso]": with the build-ID of our own vdso, the same for all */
-	MODULE_VSYSCALL,      /* "[vsyscall]" */
-	MODULE_KERNEL,        /* "[kernel]": the core image */
-	MODULE_KERNEL_OTHER,  /* "[kernel module]": loaded later: modules, BPF */
+	MODULE_UNKNOWN,	     /* "[unknown]": in no known mapping */
+	MODULE_ANON,	     /* "[anon]": JIT and other code in no file; addresses as they are */
+	MODULE_VDSO,	     /* "[vdso]": with the build-ID of our own vdso, the same for all */
+	MODULE_VSYSCALL,     /* "[vsyscall]" */
+	MODULE_KERNEL,	     /* "[kernel]": the core image */
+	MODULE_KERNEL_OTHER, /* "[kernel module]": loaded later: modules, BPF */
 	MODULE_SPECIAL_COUNT,
 };
 
@@ -37,18 +37,19 @@ struct module_cache;
 int module_cache_new(const char *elf_program, struct module_cache **ret, struct err *e) MUST_CHECK;
 void module_cache_free(struct module_cache *c);
 /*
- * The module of an open regular file; a new reference. A file that cannot be identified gives a module
- * without build-ID; -1: ERR_NOMEM, ERR_IO (fstat).
+ * The module of an open regular file; a new reference. A file that cannot be identified gives a
+ * module without build-ID; -1: ERR_NOMEM, ERR_IO (fstat).
  */
 int module_cache_get(struct module_cache *c, int fd, const char *filename, struct module **ret,
 		     struct err *e) MUST_CHECK;
 /*
- * The module behind a mapping; a new reference. fd: the mapped file, or -1 when it could not be opened
- * or the mapping is of none; it stays the caller's.
+ * The module behind a mapping; a new reference. fd: the mapped file, or -1 when it could not be
+ * opened or the mapping is of none; it stays the caller's.
  */
-int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int fd, struct module **ret,
-			    struct err *e) MUST_CHECK;
-struct module *module_cache_special(struct module_cache *c, enum module_special which); /* borrowed */
+int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int fd,
+			    struct module **ret, struct err *e) MUST_CHECK;
+struct module *module_cache_special(struct module_cache *c,
+				    enum module_special which); /* borrowed */
 /* Gives the kernel its identity. */
 void module_cache_set_kernel(struct module_cache *c, const struct build_id *id);
 void module_cache_stats(const struct module_cache *c, struct module_cache_stats *ret);
@@ -56,9 +57,9 @@ void module_cache_stats(const struct module_cache *c, struct module_cache_stats 
 /* Opens a regular file to be identified, without ever blocking; fd or -1. */
 int module_open(const char *path);
 /*
- * The same, but only if it is the file that is mapped: a path may by now name another one. The device
- * is compared where path is our own; seen through another process's root some overlay file systems
- * report another.
+ * The same, but only if it is the file that is mapped: a path may by now name another one. The
+ * device is compared where path is our own; seen through another process's root some overlay file
+ * systems report another.
  */
 int module_open_mapped(const char *path, const struct mapping *m, bool own_path);
 

@@ -122,7 +122,8 @@ static int choose_destination(struct options *o, const struct opt_table *t, stru
 		free(o->server);
 		o->server = NULL;
 	} else if (!o->server && !o->check) {
-		return err_set(e, ERR_USAGE, "where to? give --server URL, --output FILE or --stdout");
+		return err_set(e, ERR_USAGE,
+			       "where to? give --server URL, --output FILE or --stdout");
 	}
 	return 0;
 }

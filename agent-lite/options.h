@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line of unhex-agent (and UNHEX_SERVER, UNHEX_TOKEN_FILE, …), parsed and checked. Owns
- * its strings.
+ * The command line of unhex-agent (and UNHEX_SERVER, UNHEX_TOKEN_FILE, …), parsed and checked.
+ * Owns its strings.
  */
 #ifndef AGENT_OPTIONS_H
 #define AGENT_OPTIONS_H
@@ -32,7 +32,8 @@ struct options {
 	char *spool_dir;
 };
 
-/* 0, OPT_HELP or OPT_VERSION (print, exit 0), -1 with ERR_USAGE. Call options_deinit() in any case. */
+/* 0, OPT_HELP or OPT_VERSION (print, exit 0), -1 with ERR_USAGE. Call options_deinit() in any case.
+ */
 int options_parse(struct options *o, int argc, char **argv, struct err *e) MUST_CHECK;
 void options_help(struct buf *out);
 void options_deinit(struct options *o);

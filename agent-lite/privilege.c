@@ -101,9 +101,11 @@ static void PRINTF(5, 6) add(struct requirement *all, size_t *n, struct requirem
 
 static void look_at_kernel(struct requirement *all, size_t *n)
 {
-	const struct requirement kernel = {"kernel 5.8", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT, ""};
+	const struct requirement kernel = {"kernel 5.8", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT,
+					   ""};
 	const struct requirement btf = {"BTF", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT, ""};
-	const struct requirement lockdown = {"lockdown", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT, ""};
+	const struct requirement lockdown = {"lockdown", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT,
+					     ""};
 	char release[65] = "?";
 	bool new_enough = kernel_is_new_enough(release);
 	bool has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
@@ -111,7 +113,8 @@ static void look_at_kernel(struct requirement *all, size_t *n)
 
 	add(all, n, kernel, new_enough, "this is %s; sampling needs 5.8 or newer", release);
 	add(all, n, btf, has_btf,
-	    "/sys/kernel/btf/vmlinux: %s; use a kernel built with CONFIG_DEBUG_INFO_BTF=y, and mount /sys",
+	    "/sys/kernel/btf/vmlinux: %s; use a kernel built with CONFIG_DEBUG_INFO_BTF=y, and "
+	    "mount /sys",
 	    strerror(why));
 	add(all, n, lockdown, !file_says("/sys/kernel/security/lockdown", "[confidentiality]"),
 	    "kernel lockdown is in confidentiality mode, which forbids reading stacks; boot with "
@@ -128,7 +131,8 @@ static void look_at_caps(struct requirement *all, size_t *n)
 		const char *use;
 	} caps[] = {
 		{CAP_BPF, true, REQUIREMENT_MISSING, "CAP_BPF", "to load the BPF program"},
-		{CAP_PERFMON, true, REQUIREMENT_MISSING, "CAP_PERFMON", "to sample other processes"},
+		{CAP_PERFMON, true, REQUIREMENT_MISSING, "CAP_PERFMON",
+		 "to sample other processes"},
 		{CAP_SYS_PTRACE, false, REQUIREMENT_WEAK, "CAP_SYS_PTRACE",
 		 "to read the mappings of other users' processes"},
 		{CAP_DAC_READ_SEARCH, false, REQUIREMENT_WEAK, "CAP_DAC_READ_SEARCH",
@@ -144,22 +148,25 @@ static void look_at_caps(struct requirement *all, size_t *n)
 
 		add(all, n, r, has_cap(caps[i].cap) || (admin && caps[i].implied_by_admin),
 		    "needed %s; run as root, or give it (setcap, AmbientCapabilities=, "
-		    "capabilities.add)", caps[i].use);
+		    "capabilities.add)",
+		    caps[i].use);
 	}
 }
 
 static void look_around(struct requirement *all, size_t *n)
 {
-	const struct requirement pid = {"PID namespace", REQUIREMENT_MISSING, ERR_NO_CAPABILITY, ""};
-	const struct requirement notes = {"kernel build-ID", REQUIREMENT_WEAK, ERR_NO_KERNEL_SUPPORT, ""};
+	const struct requirement pid = {"PID namespace", REQUIREMENT_MISSING, ERR_NO_CAPABILITY,
+					""};
+	const struct requirement notes = {"kernel build-ID", REQUIREMENT_WEAK,
+					  ERR_NO_KERNEL_SUPPORT, ""};
 	bool has_notes = access("/sys/kernel/notes", R_OK) == 0;
 	int why = errno;
 
 	add(all, n, pid, in_first_pid_namespace(),
-	    "not the host's, so that samples and /proc would speak of different processes; run with "
-	    "--pid=host (hostPID: true)");
-	add(all, n, notes, has_notes,
-	    "/sys/kernel/notes: %s; kernel frames stay unnamed", strerror(why));
+	    "not the host's, so that samples and /proc would speak of different processes; run "
+	    "with --pid=host (hostPID: true)");
+	add(all, n, notes, has_notes, "/sys/kernel/notes: %s; kernel frames stay unnamed",
+	    strerror(why));
 }
 
 size_t privilege_look(struct requirement ret[static REQUIREMENTS_MAX])
@@ -184,7 +191,8 @@ bool privilege_report(const struct requirement *all, size_t n, struct buf *out)
 	for (size_t i = 0; i < n; i++) {
 		const struct requirement *r = &all[i];
 
-		buf_printf(out, "%-8s %s%s%s\n", words[r->state], r->name, r->fix[0] ? ": " : "", r->fix);
+		buf_printf(out, "%-8s %s%s%s\n", words[r->state], r->name, r->fix[0] ? ": " : "",
+			   r->fix);
 		complete = complete && r->state != REQUIREMENT_MISSING;
 	}
 	return complete;
@@ -202,7 +210,8 @@ static int explain_eperm(int errnum, const char *doing, struct err *e)
 }
 
 /* "CAP_BPF, CAP_PERFMON"; returns the first of them, NULL when nothing is missing. */
-static const struct requirement *list_missing(const struct requirement *all, size_t n, struct buf *names)
+static const struct requirement *list_missing(const struct requirement *all, size_t n,
+					      struct buf *names)
 {
 	const struct requirement *first = NULL;
 

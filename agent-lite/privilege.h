@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What eBPF sampling needs of the kernel and of this process, looked at one by one, so that a refusal
- * becomes a sentence that says what is missing and how to get it. Looks, changes nothing.
+ * What eBPF sampling needs of the kernel and of this process, looked at one by one, so that a
+ * refusal becomes a sentence that says what is missing and how to get it. Looks, changes nothing.
  * Thread-safe.
  */
 #ifndef AGENT_PRIVILEGE_H
@@ -21,7 +21,7 @@ struct requirement {
 	const char *name;
 	enum requirement_state state;
 	enum err_kind kind; /* of the error when it is missing */
-	char fix[200];      /* what is wrong and how to mend it; empty when ok */
+	char fix[200];	    /* what is wrong and how to mend it; empty when ok */
 };
 
 enum { REQUIREMENTS_MAX = 16 };

@@ -13,7 +13,7 @@
 
 enum {
 	PROC_PATH = 2 * MAPPING_PATH_MAX,
-	MAPS_MAX = 16 << 20,      // bytes of /proc/PID/maps
+	MAPS_MAX = 16 << 20, // bytes of /proc/PID/maps
 	SMALL_FILE_MAX = 64 << 10,
 	RESCAN_PAUSE_MS = 1000,
 	RESCAN_PAUSE_MAX_MS = 16 * 1000,
@@ -89,8 +89,8 @@ static bool is_same_process(const struct processes *ps, const struct process_key
 
 /*
  * map_files is the very file that is mapped, whatever became of its name, but needs
- * CAP_CHECKPOINT_RESTORE. Next the path as the process sees it; last, for a process that ended since its
- * maps were read, the path as we see it.
+ * CAP_CHECKPOINT_RESTORE. Next the path as the process sees it; last, for a process that ended
+ * since its maps were read, the path as we see it.
  */
 static int open_mapped_file(const struct processes *ps, uint64_t pid, const struct mapping *m)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The processes seen in samples: for each its executable mappings with their modules, its name and its
- * container. A process image is named by (pid, start time, exec count), so neither a reused PID nor an
- * execve() can lend one program's mappings to another.
+ * The processes seen in samples: for each its executable mappings with their modules, its name and
+ * its container. A process image is named by (pid, start time, exec count), so neither a reused PID
+ * nor an execve() can lend one program's mappings to another.
  *
  * /proc is read when an image is first seen, and again when an address lies in no known mapping
- * (dlopen, JIT), at most once a second per process and more seldom when that does not help, and now and
- * then because mappings also go away.
- * Bounded: what was not sampled for longest goes first. One owner thread.
+ * (dlopen, JIT), at most once a second per process and more seldom when that does not help, and now
+ * and then because mappings also go away. Bounded: what was not sampled for longest goes first. One
+ * owner thread.
  */
 #ifndef AGENT_PROCESS_H
 #define AGENT_PROCESS_H
@@ -30,18 +30,18 @@ struct process_key {
 
 struct process {
 	struct process_key key;
-	struct mappings mappings; /* modules referenced */
+	struct mappings mappings;     /* modules referenced */
 	char container[CONTAINER_ID]; /* empty: none, or not known */
-	bool gone;           /* it had ended before /proc could be read */
+	bool gone;		      /* it had ended before /proc could be read */
 	uint64_t scanned_ms;
 	uint64_t rescan_pause_ms; /* doubled by each scan that found nothing for a missed address */
 	uint64_t used_ms;
 };
 
 struct processes {
-	struct map by_key; /* struct process_key -> struct process * */
+	struct map by_key;	      /* struct process_key -> struct process * */
 	struct module_cache *modules; /* borrowed */
-	const char *proc;             /* "/proc", borrowed; tests have their own */
+	const char *proc;	      /* "/proc", borrowed; tests have their own */
 	struct process_stats {
 		uint64_t scans;
 		uint64_t gone;
@@ -49,7 +49,7 @@ struct processes {
 		uint64_t files_unopened;
 		uint64_t mappings_dropped;
 		uint64_t leaves_unmapped; /* shipped as [unknown] */
-		uint64_t stacks_cut;      /* at a caller in no executable mapping */
+		uint64_t stacks_cut;	  /* at a caller in no executable mapping */
 	} stats;
 };
 
@@ -59,10 +59,10 @@ void processes_deinit(struct processes *ps);
 int processes_get(struct processes *ps, const struct process_key *key, struct process **ret,
 		  struct err *e) MUST_CHECK;
 /*
- * What to ship for a user stack of n run-time addresses, leaf first. Callers in no executable mapping
- * end the stack: they are what a walk over frame pointers finds where a function keeps none. Of a
- * process that had ended too early everything is [unknown], uncut. The modules are borrowed: valid until
- * the next call of any function here.
+ * What to ship for a user stack of n run-time addresses, leaf first. Callers in no executable
+ * mapping end the stack: they are what a walk over frame pointers finds where a function keeps
+ * none. Of a process that had ended too early everything is [unknown], uncut. The modules are
+ * borrowed: valid until the next call of any function here.
  */
 int processes_frames(struct processes *ps, struct process *p, const uint64_t *addresses, size_t n,
 		     struct frame *ret, size_t *ret_n, struct err *e) MUST_CHECK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One series' stacks as a pprof (github.com/google/pprof, proto/profile.proto): addresses and
- * build-IDs, no functions and no names of any. Mappings have start, limit and offset 0, which says that
- * location addresses are ELF virtual addresses. No state; thread-safe.
+ * build-IDs, no functions and no names of any. Mappings have start, limit and offset 0, which says
+ * that location addresses are ELF virtual addresses. No state; thread-safe.
  */
 #ifndef AGENT_PROFILE_H
 #define AGENT_PROFILE_H
@@ -17,7 +17,7 @@ struct profile_info {
 };
 
 /* Appends the gzip-compressed profile. ERR_TOO_LARGE, ERR_NOMEM. */
-int profile_encode(const struct stacks *s, const struct profile_info *info, struct buf *out, struct err *e)
-	MUST_CHECK;
+int profile_encode(const struct stacks *s, const struct profile_info *info, struct buf *out,
+		   struct err *e) MUST_CHECK;
 
 #endif

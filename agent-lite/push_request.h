@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A batch as the body of POST /push.v1.PusherService/Push (Pyroscope, api/push/v1/push.proto): one
- * RawProfileSeries for each series, its profile gzip-compressed, with a random ID that stays the same
- * when the body is sent again. No state; thread-safe.
+ * RawProfileSeries for each series, its profile gzip-compressed, with a random ID that stays the
+ * same when the body is sent again. No state; thread-safe.
  */
 #ifndef AGENT_PUSH_REQUEST_H
 #define AGENT_PUSH_REQUEST_H

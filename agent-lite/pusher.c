@@ -48,7 +48,8 @@ struct pusher {
 	struct pusher_stats stats;
 };
 
-/* ---- the queue; callers hold the mutex --------------------------------------------------------- */
+/* ---- the queue; callers hold the mutex ---------------------------------------------------------
+ */
 
 static struct body *take_first(struct pusher *p)
 {
@@ -97,7 +98,8 @@ static void drop_oldest(struct pusher *p)
 	p->stats.dropped++;
 }
 
-/* ---- the thread -------------------------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------------------------------
+ */
 
 static bool must_stop(const struct pusher *p)
 {
@@ -154,7 +156,8 @@ static int send_body(struct pusher *p, const struct body *b, uint64_t *retry_aft
 }
 
 /* After a failure: try again later, or give the body up. Holds the mutex. */
-static void handle_failure(struct pusher *p, struct body *b, const struct err *err, uint64_t wait_ms)
+static void handle_failure(struct pusher *p, struct body *b, const struct err *err,
+			   uint64_t wait_ms)
 {
 	bool again = err_retryable(err->kind);
 
@@ -228,8 +231,8 @@ static int set_url(struct pusher *p, const char *server, struct err *e)
 	struct str s = str_from(server);
 
 	if (!str_has_prefix(s, STR("http://")) && !str_has_prefix(s, STR("https://")))
-		return err_set(e, ERR_USAGE, "--server %s: give it as http://HOST:PORT or https://…",
-			       server);
+		return err_set(e, ERR_USAGE,
+			       "--server %s: give it as http://HOST:PORT or https://…", server);
 	while (str_has_suffix(s, STR("/")))
 		s.n--;
 	if (asprintf(&p->url, STR_FMT PUSH_PATH, STR_ARG(s)) < 0) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sends request bodies to the server from a thread of its own, so that a slow server never keeps the
- * ring buffer from being read. The queue is bounded in bytes: when it is full the oldest body is
- * dropped and counted. Failures worth a retry (no connection, 429, 5xx) are retried with growing,
- * jittered pauses; others (a refused token, a malformed request) drop the body and are logged.
+ * Sends request bodies to the server from a thread of its own, so that a slow server never keeps
+ * the ring buffer from being read. The queue is bounded in bytes: when it is full the oldest body
+ * is dropped and counted. Failures worth a retry (no connection, 429, 5xx) are retried with
+ * growing, jittered pauses; others (a refused token, a malformed request) drop the body and are
+ * logged.
  *
  * pusher_add() and pusher_stats() may be called from one other thread.
  */
@@ -17,17 +18,17 @@
 enum { PUSHER_QUEUE_BYTES = 8 << 20 };
 
 struct pusher_config {
-	const char *server;     /* "http://host:8002", copied */
+	const char *server;	/* "http://host:8002", copied */
 	const char *token_file; /* NULL: none; read once, now */
 };
 
 struct pusher_stats {
-	uint64_t pushes;        /* accepted by the server */
+	uint64_t pushes; /* accepted by the server */
 	uint64_t retries;
-	uint64_t dropped;       /* bodies given up: queue full, refused, or left at the end */
-	uint64_t bytes;         /* accepted */
-	uint64_t waiting;       /* bodies in the queue now */
-	struct err last;        /* the newest failure; kind ERR_NONE when there was none */
+	uint64_t dropped; /* bodies given up: queue full, refused, or left at the end */
+	uint64_t bytes;	  /* accepted */
+	uint64_t waiting; /* bodies in the queue now */
+	struct err last;  /* the newest failure; kind ERR_NONE when there was none */
 };
 
 struct pusher;

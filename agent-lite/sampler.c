@@ -32,7 +32,7 @@ struct sampler {
 	struct profile *bpf;
 	struct ring_buffer *ring;
 	struct bpf_link **links; /* by CPU; NULL: not attached */
-	size_t cpu_count;        /* possible CPUs */
+	size_t cpu_count;	 /* possible CPUs */
 	unsigned hz;
 	sampler_fn *fn;
 	void *ctx;
@@ -123,7 +123,8 @@ int sampler_follow_cpus(struct sampler *s, struct err *e)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-static int ignore_libbpf(enum libbpf_print_level level UNUSED, const char *fmt UNUSED, va_list ap UNUSED)
+static int ignore_libbpf(enum libbpf_print_level level UNUSED, const char *fmt UNUSED,
+			 va_list ap UNUSED)
 {
 	return 0; // we say what is wrong in our own words
 }
@@ -152,7 +153,8 @@ static int set_cgroups(struct sampler *s, const struct sampler_config *config, s
 			return err_sys(e, errno, "--cgroup %s", path);
 		if (bpf_map_update_elem(map, &i, &fd, BPF_ANY) < 0)
 			return err_set(e, ERR_USAGE,
-				       "--cgroup %s is not a folder of the cgroup v2 hierarchy", path);
+				       "--cgroup %s is not a folder of the cgroup v2 hierarchy",
+				       path);
 	}
 	return 0;
 }
@@ -218,8 +220,8 @@ static int start(struct sampler *s, const struct sampler_config *config, struct 
 	return sampler_follow_cpus(s, e);
 }
 
-int sampler_new(const struct sampler_config *config, sampler_fn *fn, void *ctx, struct sampler **ret,
-		struct err *e)
+int sampler_new(const struct sampler_config *config, sampler_fn *fn, void *ctx,
+		struct sampler **ret, struct err *e)
 {
 	struct sampler *s;
 
@@ -298,7 +300,8 @@ void sampler_stats(const struct sampler *s, struct sampler_stats *ret)
 	sum_counters(s, ret);
 	for (size_t cpu = 0; cpu < s->cpu_count; cpu++)
 		ret->cpus += s->links[cpu] != NULL;
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(s->bpf->progs.profile_sample), &info, &size) == 0) {
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(s->bpf->progs.profile_sample), &info, &size) ==
+	    0) {
 		ret->timed = info.run_cnt > 0;
 		ret->run_count = info.run_cnt;
 		ret->run_ns = info.run_time_ns;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The eBPF sampler: loads bpf/profile.bpf.c, opens a clock event on each online CPU, and reads the ring
- * buffer. Owns program, maps, events. One owner thread; the kernel side runs by itself.
+ * The eBPF sampler: loads bpf/profile.bpf.c, opens a clock event on each online CPU, and reads the
+ * ring buffer. Owns program, maps, events. One owner thread; the kernel side runs by itself.
  *
  * Errors when eBPF cannot be used are ERR_NO_CAPABILITY or ERR_NO_KERNEL_SUPPORT and say what is
  * missing and how to get it (see privilege.h).
@@ -17,20 +17,20 @@
 enum { SAMPLER_HZ_MAX = 1000 };
 
 struct sampler_config {
-	unsigned hz; /* per CPU, 1..SAMPLER_HZ_MAX */
-	const uint32_t *pids; /* processes to sample; none and no cgroups: all */
-	size_t pid_count;     /* at most PROFILE_PIDS_MAX */
+	unsigned hz;		    /* per CPU, 1..SAMPLER_HZ_MAX */
+	const uint32_t *pids;	    /* processes to sample; none and no cgroups: all */
+	size_t pid_count;	    /* at most PROFILE_PIDS_MAX */
 	const char *const *cgroups; /* folders of the v2 hierarchy, their descendants included */
-	size_t cgroup_count;        /* at most PROFILE_CGROUPS_MAX */
+	size_t cgroup_count;	    /* at most PROFILE_CGROUPS_MAX */
 	bool skip_self;
 };
 
 struct sampler_stats {
 	uint64_t samples;
-	uint64_t lost;     /* the ring was full */
+	uint64_t lost; /* the ring was full */
 	uint64_t filtered;
 	uint64_t malformed; /* records that record_parse() refused */
-	bool timed;         /* kernel.bpf_stats_enabled: the next two are valid */
+	bool timed;	    /* kernel.bpf_stats_enabled: the next two are valid */
 	uint64_t run_count;
 	uint64_t run_ns;
 	unsigned cpus;
@@ -41,8 +41,8 @@ struct sampler;
 /* Called by sampler_drain() for each sample; a negative result ends the drain. */
 typedef int sampler_fn(void *ctx, const struct record *r, struct err *e);
 
-int sampler_new(const struct sampler_config *config, sampler_fn *fn, void *ctx, struct sampler **ret,
-		struct err *e) MUST_CHECK;
+int sampler_new(const struct sampler_config *config, sampler_fn *fn, void *ctx,
+		struct sampler **ret, struct err *e) MUST_CHECK;
 /* Detaches from all CPUs; what is in the ring can still be drained. */
 void sampler_stop(struct sampler *s);
 void sampler_free(struct sampler *s);

@@ -14,21 +14,22 @@ static int take_line(struct str *text, const char *key, struct str *ret, struct 
 	if (!str_next(text, '\n', &line))
 		return err_set(e, ERR_BAD_REQUEST, "samples file ends before '%s'", key);
 	if (!str_next(&line, ' ', &word) || !str_is(word, key))
-		return err_set(e, ERR_BAD_REQUEST, "samples file: '%s' expected, not '" STR_FMT "'", key,
-			       STR_ARG(((struct str){word.p, MIN(word.n, (size_t)40)})));
+		return err_set(e, ERR_BAD_REQUEST, "samples file: '%s' expected, not '" STR_FMT "'",
+			       key, STR_ARG(((struct str){word.p, MIN(word.n, (size_t)40)})));
 	*ret = line.p ? line : STR_EMPTY;
 	return 0;
 }
 
-static int take_number(struct str *text, const char *key, uint64_t max, uint64_t *ret, struct err *e)
+static int take_number(struct str *text, const char *key, uint64_t max, uint64_t *ret,
+		       struct err *e)
 {
 	struct str value;
 
 	if (take_line(text, key, &value, e) < 0)
 		return -1;
 	if (!str_to_u64(value, max, ret))
-		return err_set(e, ERR_BAD_REQUEST, "samples file: '%s' is not a number up to %llu", key,
-			       (unsigned long long)max);
+		return err_set(e, ERR_BAD_REQUEST, "samples file: '%s' is not a number up to %llu",
+			       key, (unsigned long long)max);
 	return 0;
 }
 
@@ -78,7 +79,8 @@ int samples_file_parse(struct str text, struct samples_file *ret, struct err *e)
 	return 0;
 }
 
-int samples_file_next(struct str *rest, uint64_t ips[static SAMPLES_DEPTH], size_t *ret_n, struct err *e)
+int samples_file_next(struct str *rest, uint64_t ips[static SAMPLES_DEPTH], size_t *ret_n,
+		      struct err *e)
 {
 	struct str line, word;
 	size_t n = 0;
@@ -89,10 +91,12 @@ int samples_file_next(struct str *rest, uint64_t ips[static SAMPLES_DEPTH], size
 	} while (line.n == 0);
 	while (str_next(&line, ' ', &word)) {
 		if (n >= SAMPLES_DEPTH)
-			return err_set(e, ERR_BAD_REQUEST, "samples file: a stack of more than %d frames",
+			return err_set(e, ERR_BAD_REQUEST,
+				       "samples file: a stack of more than %d frames",
 				       SAMPLES_DEPTH);
 		if (!str_hex_to_u64(word, &ips[n]))
-			return err_set(e, ERR_BAD_REQUEST, "samples file: '" STR_FMT "' is not an address",
+			return err_set(e, ERR_BAD_REQUEST,
+				       "samples file: '" STR_FMT "' is not an address",
 				       STR_ARG(((struct str){word.p, MIN(word.n, (size_t)40)})));
 		n++;
 	}

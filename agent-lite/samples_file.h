@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dumps of the SIGPROF sampler (tests/demo/sampler/): what a program sampled of itself, for hosts where
- * eBPF is not permitted. Plain text, one file a process:
+ * Dumps of the SIGPROF sampler (tests/demo/sampler/): what a program sampled of itself, for hosts
+ * where eBPF is not permitted. Plain text, one file a process:
  *
  *   unhex-samples 1
  *   hz 99
@@ -44,7 +44,7 @@ struct samples_file {
 /* ERR_BAD_REQUEST naming the line that is wrong. */
 int samples_file_parse(struct str text, struct samples_file *ret, struct err *e) MUST_CHECK;
 /* 1 with one stack, 0 at the end, -1 ERR_BAD_REQUEST. *rest starts as samples_file.stacks. */
-int samples_file_next(struct str *rest, uint64_t ips[static SAMPLES_DEPTH], size_t *ret_n, struct err *e)
-	MUST_CHECK;
+int samples_file_next(struct str *rest, uint64_t ips[static SAMPLES_DEPTH], size_t *ret_n,
+		      struct err *e) MUST_CHECK;
 
 #endif

@@ -60,8 +60,8 @@ static int add_stack(struct shipment *s, const struct samples_file *f, const str
 
 	for (size_t i = 0; i < n; i++)
 		ips[i] = address_into_call(ips[i], i);
-	sample.frame_count = module_frames(m, module_cache_special(s->modules, MODULE_UNKNOWN), ips, n,
-					   true, frames);
+	sample.frame_count = module_frames(m, module_cache_special(s->modules, MODULE_UNKNOWN), ips,
+					   n, true, frames);
 	r = batch_add(&s->batch, f->comm, "", &sample, e);
 	if (r == BATCH_FULL) {
 		s->dropped++;

@@ -78,7 +78,8 @@ int sink_finish(struct sink *s, struct pusher_stats *ret, struct err *e)
 	if (stats.dropped == 0)
 		return 0;
 	if (stats.last.kind == ERR_NONE)
-		return err_set(e, ERR_UNAVAILABLE, "%llu pushes were dropped: the server is too slow",
+		return err_set(e, ERR_UNAVAILABLE,
+			       "%llu pushes were dropped: the server is too slow",
 			       (unsigned long long)stats.dropped);
 	*e = stats.last;
 	return err_wrap(e, "%llu pushes were not delivered", (unsigned long long)stats.dropped);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where finished batches go: to a server, or as one profile into a file or to stdout. One owner thread.
+ * Where finished batches go: to a server, or as one profile into a file or to stdout. One owner
+ * thread.
  */
 #ifndef AGENT_SINK_H
 #define AGENT_SINK_H

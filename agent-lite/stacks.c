@@ -93,7 +93,8 @@ static int intern_name(struct stacks *s, const char *name, uint32_t *ret, struct
 	memcpy(copy, name, n);
 	copy[n] = 0;
 	clean_text(copy);
-	if (mem_grow(&s->names, &s->name_cap, s->name_count + 1, sizeof(*s->names), items_max(s)) < 0)
+	if (mem_grow(&s->names, &s->name_cap, s->name_count + 1, sizeof(*s->names), items_max(s)) <
+	    0)
 		return err_nomem(e);
 	if (remember(s, bytes, s->name_count, e) < 0)
 		return -1;
@@ -163,8 +164,8 @@ static int make_key(struct stacks *s, const struct stack_sample *sample, struct 
 	return r;
 }
 
-static int add_stack(struct stacks *s, const struct stack_key *key, const struct stack_sample *sample,
-		     struct str bytes, struct err *e)
+static int add_stack(struct stacks *s, const struct stack_key *key,
+		     const struct stack_sample *sample, struct str bytes, struct err *e)
 {
 	uint32_t *locations;
 
@@ -196,8 +197,8 @@ int stacks_add(struct stacks *s, const struct stack_sample *sample, struct err *
 	int r;
 
 	if (sample->frame_count > STACK_DEPTH_MAX)
-		return err_set(e, ERR_TOO_DEEP, "a stack of %zu frames; at most %d", sample->frame_count,
-			       STACK_DEPTH_MAX);
+		return err_set(e, ERR_TOO_DEEP, "a stack of %zu frames; at most %d",
+			       sample->frame_count, STACK_DEPTH_MAX);
 	r = make_key(s, sample, &key, e);
 	if (r != 0)
 		return r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The samples of one series, with equal stacks counted rather than kept: names, modules, locations and
- * stacks are each stored once and referred to by index, which is also the shape of a pprof. Bounded:
- * when it is full the caller ships what it has and starts anew. One owner thread.
+ * The samples of one series, with equal stacks counted rather than kept: names, modules, locations
+ * and stacks are each stored once and referred to by index, which is also the shape of a pprof.
+ * Bounded: when it is full the caller ships what it has and starts anew. One owner thread.
  */
 #ifndef AGENT_STACKS_H
 #define AGENT_STACKS_H
@@ -24,13 +24,13 @@ struct stack_sample {
 	const char *thread; /* name of the thread */
 	uint64_t pid;
 	const struct frame *frames; /* leaf first */
-	size_t frame_count;         /* at most STACK_DEPTH_MAX */
+	size_t frame_count;	    /* at most STACK_DEPTH_MAX */
 	uint64_t count;
 };
 
 /* Everything below is read-only outside stacks.c. */
 struct stack {
-	uint32_t comm;   /* into names */
+	uint32_t comm;	 /* into names */
 	uint32_t thread; /* into names */
 	uint64_t pid;
 	uint64_t count;
@@ -55,7 +55,7 @@ struct stacks {
 	struct stack *stacks;
 	size_t stack_count, stack_cap;
 	uint64_t samples; /* sum of counts */
-	size_t max;       /* of stacks; bounds the rest too */
+	size_t max;	  /* of stacks; bounds the rest too */
 };
 
 enum { STACKS_FULL = 1 };

@@ -6,7 +6,8 @@
 #include <elf.h>
 #include <sys/mman.h>
 
-static const char program_text[] = "int answer(void) { return 42; }\nint main(void) { return answer(); }\n";
+static const char program_text[] =
+	"int answer(void) { return 42; }\nint main(void) { return answer(); }\n";
 
 static char dir[64];
 static char source[128];
@@ -112,7 +113,8 @@ static void go_programs_have_an_id(void **state)
 	(void)state;
 	path_in(out, "g");
 	snprintf(command, sizeof(command),
-		 "cd %s && printf 'package main\\nfunc main() {}\\n' >g.go && HOME=%s GO111MODULE=off "
+		 "cd %s && printf 'package main\\nfunc main() {}\\n' >g.go && HOME=%s "
+		 "GO111MODULE=off "
 		 "PATH=$PATH:/usr/local/go/bin go build -o g g.go 2>/dev/null",
 		 dir, dir);
 	if (system(command) != 0) {
@@ -124,7 +126,10 @@ static void go_programs_have_an_id(void **state)
 	assert_int_equal(id.type, ET_EXEC);
 }
 
-/* Both notes in one block: the GNU one wins whatever the order; a Xen note of the same type does not. */
+/*
+ * Both notes in one block: the GNU one wins whatever the order; a Xen note of the same type does
+ * not.
+ */
 static void notes_are_told_apart_by_owner(void **state)
 {
 	struct {
@@ -138,9 +143,15 @@ static void notes_are_told_apart_by_owner(void **state)
 		char gnu_name[4];
 		uint8_t gnu_desc[4];
 	} n = {
-		{4, 4, NT_GNU_BUILD_ID}, "Xen", {9, 9, 9, 9},
-		{4, 7, 4}, "Go", "abc/def",
-		{4, 4, NT_GNU_BUILD_ID}, "GNU", {0xde, 0xad, 0xbe, 0xef},
+		{4, 4, NT_GNU_BUILD_ID},
+		"Xen",
+		{9, 9, 9, 9},
+		{4, 7, 4},
+		"Go",
+		"abc/def",
+		{4, 4, NT_GNU_BUILD_ID},
+		"GNU",
+		{0xde, 0xad, 0xbe, 0xef},
 	};
 	struct build_id id;
 

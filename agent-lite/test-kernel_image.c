@@ -42,8 +42,11 @@ static void hidden_addresses_are_said(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(kernel_image_parse(notes, STR("0000000000000000 T _text\n0000000000000000 T _etext\n"),
-					    &k, &e), -1);
+	assert_int_equal(
+		kernel_image_parse(notes,
+				   STR("0000000000000000 T _text\n0000000000000000 T _etext\n"), &k,
+				   &e),
+		-1);
 	assert_err(&e, ERR_NO_CAPABILITY, "CAP_SYSLOG");
 	assert_int_equal(kernel_image_parse(notes, STR(""), &k, &e), -1);
 	assert_err(&e, ERR_NO_CAPABILITY, "kallsyms");
@@ -55,7 +58,8 @@ static void a_kernel_without_build_id_is_said(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(kernel_image_parse(STR(""), STR("ffffffff81000000 T _text\n"), &k, &e), -1);
+	assert_int_equal(kernel_image_parse(STR(""), STR("ffffffff81000000 T _text\n"), &k, &e),
+			 -1);
 	assert_err(&e, ERR_NO_KERNEL_SUPPORT, "/sys/kernel/notes");
 }
 
@@ -65,7 +69,8 @@ static void nonsense_addresses_are_refused(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(kernel_image_parse(notes, STR("1000 T _text\n2000 T _etext\n"), &k, &e), -1);
+	assert_int_equal(kernel_image_parse(notes, STR("1000 T _text\n2000 T _etext\n"), &k, &e),
+			 -1);
 	assert_err(&e, ERR_NO_KERNEL_SUPPORT, "below the link address");
 }
 

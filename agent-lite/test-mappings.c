@@ -71,18 +71,17 @@ static void addresses_are_found_at_both_ends(void **state)
 
 static void nonsense_is_counted_and_skipped(void **state)
 {
-	static const char bad[] =
-		"hello\n"
-		"1000 r-xp 0 00:00 0\n"
-		"2000-1000 r-xp 0 00:00 0 \n"
-		"1000-2000 r-xp 0 0000 0 \n"
-		"1000-2000 r-xp zz 00:00 0 \n"
-		"1000-2000 r-xp 0 00:00 -1 \n"
-		"1000-2000 rx 0 00:00 0 \n"
-		"1000-2000 r-xp 0 00:00 0 \n"
-		"1800-3000 r-xp 0 00:00 0 \n" // overlaps the one before
-		"\n"
-		"3000-4000 r-xp 0 00:00 0 /x";
+	static const char bad[] = "hello\n"
+				  "1000 r-xp 0 00:00 0\n"
+				  "2000-1000 r-xp 0 00:00 0 \n"
+				  "1000-2000 r-xp 0 0000 0 \n"
+				  "1000-2000 r-xp zz 00:00 0 \n"
+				  "1000-2000 r-xp 0 00:00 -1 \n"
+				  "1000-2000 rx 0 00:00 0 \n"
+				  "1000-2000 r-xp 0 00:00 0 \n"
+				  "1800-3000 r-xp 0 00:00 0 \n" // overlaps the one before
+				  "\n"
+				  "3000-4000 r-xp 0 00:00 0 /x";
 	struct mappings m = MAPPINGS_INIT;
 	struct err e = ERR_INIT;
 
@@ -114,8 +113,10 @@ static void paths_become_utf8(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_ok(mappings_parse(
-		&m, str_from("1000-2000 r-xp 0 00:01 5 /a\xff" "b\n3000-4000 r-xp 0 00:01 6 /\xc3\xa4\n"), &e));
+	assert_ok(mappings_parse(&m,
+				 str_from("1000-2000 r-xp 0 00:01 5 /a\xff"
+					  "b\n3000-4000 r-xp 0 00:01 6 /\xc3\xa4\n"),
+				 &e));
 	assert_string_equal(m.items[0].path, "/a?b");
 	assert_string_equal(m.items[1].path, "/\xc3\xa4");
 	mappings_deinit(&m);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Address arithmetic against the truth: a running program says where its mappings and one of its functions
- * are, nm says where the function is in the file.
+ * Address arithmetic against the truth: a running program says where its mappings and one of its
+ * functions are, nm says where the function is in the file.
  */
 #include "agent-lite/module.h"
 
@@ -115,7 +115,8 @@ static void one_segment_for_all(void **state)
 	check_subject("gcc", "-O1 -pie -Wl,-z,noseparate-code", ET_DYN);
 }
 
-/* lld does not pad the file: p_offset and p_vaddr differ, and one page of the file is mapped twice. */
+/* lld does not pad the file: p_offset and p_vaddr differ, and one page of the file is mapped twice.
+ */
 static void as_lld_links(void **state)
 {
 	(void)state;
@@ -132,9 +133,10 @@ static struct elf_ident lld_like(void)
 	return (struct elf_ident){
 		.id = {.kind = BUILD_ID_GNU, .size = 2, .bytes = {0xab, 0xcd}},
 		.load_count = 3,
-		.loads = {{.offset = 0, .vaddr = 0, .filesz = 0x614, .flags = PF_R},
-			  {.offset = 0x620, .vaddr = 0x1620, .filesz = 0x150, .flags = PF_R | PF_X},
-			  {.offset = 0x770, .vaddr = 0x2770, .filesz = 0x1e8, .flags = PF_R | PF_W}},
+		.loads =
+			{{.offset = 0, .vaddr = 0, .filesz = 0x614, .flags = PF_R},
+			 {.offset = 0x620, .vaddr = 0x1620, .filesz = 0x150, .flags = PF_R | PF_X},
+			 {.offset = 0x770, .vaddr = 0x2770, .filesz = 0x1e8, .flags = PF_R | PF_W}},
 	};
 }
 
@@ -146,7 +148,8 @@ static void the_executable_segment_wins_a_shared_page(void **state)
 	(void)state;
 	assert_true(elf_offset_to_vaddr(&id, 0x620, &vaddr));
 	assert_int_equal(vaddr, 0x1620);
-	assert_true(elf_offset_to_vaddr(&id, 0x10, &vaddr)); // in its page, so mapped executable too
+	assert_true(
+		elf_offset_to_vaddr(&id, 0x10, &vaddr)); // in its page, so mapped executable too
 	assert_int_equal(vaddr, 0x1010);
 	assert_true(elf_offset_to_vaddr(&id, 0xfff, &vaddr));
 	assert_int_equal(vaddr, 0x1fff);
@@ -181,7 +184,8 @@ static void without_headers_the_offset_is_shipped(void **state)
 static void stacks_are_cut_at_stray_callers(void **state)
 {
 	struct module *unknown = module_new("[unknown]", NULL), *known = module_new("/x", NULL);
-	struct mapping item = {.start = 0x7000, .end = 0x9000, .kind = MAPPING_FILE, .module = known};
+	struct mapping item = {
+		.start = 0x7000, .end = 0x9000, .kind = MAPPING_FILE, .module = known};
 	struct mappings m = {.items = &item, .n = 1};
 	const uint64_t ips[] = {0x7001, 0x7002, 0xdead, 0x7003};
 	const uint64_t stray_leaf[] = {0xdead, 0x7003};

@@ -61,7 +61,8 @@ static void lists_and_durations_are_read(void **state)
 	struct err e;
 
 	(void)state;
-	assert_ok(parse(&o, "--stdout --pid 7 --pid 8 --cgroup /a --hz 99 --once 250ms --interval 2s", &e));
+	assert_ok(parse(
+		&o, "--stdout --pid 7 --pid 8 --cgroup /a --hz 99 --once 250ms --interval 2s", &e));
 	assert_int_equal(o.pid_texts.n, 2);
 	assert_int_equal(o.pids[1], 8);
 	assert_int_equal(o.cgroups.n, 1);

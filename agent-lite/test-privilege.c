@@ -30,7 +30,8 @@ static void the_report_has_a_line_for_each(void **state)
 	rest = (struct str){b.p, b.n - 1};
 	while (str_next(&rest, '\n', &line)) {
 		lines++;
-		assert_true(str_has_prefix(line, STR("ok ")) || str_has_prefix(line, STR("missing ")) ||
+		assert_true(str_has_prefix(line, STR("ok ")) ||
+			    str_has_prefix(line, STR("missing ")) ||
 			    str_has_prefix(line, STR("weak ")));
 	}
 	assert_int_equal(lines, n);
@@ -71,7 +72,8 @@ static int as_nobody(void)
 	privilege_explain(EPERM, "loading the BPF program", &e);
 	if (e.kind != ERR_NO_CAPABILITY && e.kind != ERR_NO_KERNEL_SUPPORT)
 		return 103;
-	return strstr(e.msg, "loading the BPF program: Operation not permitted; missing ") ? 0 : 104;
+	return strstr(e.msg, "loading the BPF program: Operation not permitted; missing ") ? 0
+											   : 104;
 }
 
 static void without_capabilities_they_are_named(void **state)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process table over a made-up /proc for what must be exact, and over the real one for ourselves.
+ * The process table over a made-up /proc for what must be exact, and over the real one for
+ * ourselves.
  */
 #include "agent-lite/process.h"
 
@@ -46,7 +47,8 @@ static void put_stat(unsigned pid, unsigned long ticks)
 	char text[256];
 
 	snprintf(text, sizeof(text),
-		 "%u (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 %lu 20 21\n", pid, ticks);
+		 "%u (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 %lu 20 21\n", pid,
+		 ticks);
 	put(pid, "stat", text);
 }
 
@@ -86,7 +88,8 @@ static void container_ids_are_found(void **state)
 	(void)state;
 	assert_true(process_container_id(str_from(docker), id));
 	assert_string_equal(id, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
-	assert_false(process_container_id(STR("0::/user.slice/71fd6e88748659604967f92707d18361\n"), id));
+	assert_false(
+		process_container_id(STR("0::/user.slice/71fd6e88748659604967f92707d18361\n"), id));
 	assert_false(process_container_id(STR(""), id));
 }
 
@@ -165,7 +168,8 @@ static void a_new_library_is_found_after_a_pause(void **state)
 	assert_string_equal(frame_of(&ps, &key, 0x3800).module->filename, "[unknown]");
 	clock_shift_ms(1100);
 	assert_string_equal(frame_of(&ps, &key, 0x3800).module->filename, "/lib/new.so");
-	assert_int_equal(frame_of(&ps, &key, 0x3800).address, 0x1000); // the offset: it cannot be read
+	assert_int_equal(frame_of(&ps, &key, 0x3800).address,
+			 0x1000); // the offset: it cannot be read
 	assert_int_equal(ps.stats.scans, 2);
 	assert_true(ps.stats.files_unopened > 0);
 	processes_deinit(&ps);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole way out: batch → push request → raw profiles, read back with base/pb.h alone, so that the test
- * knows the wire and not the encoder.
+ * The whole way out: batch → push request → raw profiles, read back with base/pb.h alone, so that
+ * the test knows the wire and not the encoder.
  */
 #include "agent-lite/push_request.h"
 
@@ -29,11 +29,16 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void add(struct batch *b, const char *service, const char *container, uint64_t address, uint64_t count)
+static void add(struct batch *b, const char *service, const char *container, uint64_t address,
+		uint64_t count)
 {
 	const struct frame f[] = {{app, address}, {anon, 0x7f0000000000}, {app, 0x2000}};
-	const struct stack_sample s = {
-		.comm = service, .thread = "t", .pid = 42, .frames = f, .frame_count = 3, .count = count};
+	const struct stack_sample s = {.comm = service,
+				       .thread = "t",
+				       .pid = 42,
+				       .frames = f,
+				       .frame_count = 3,
+				       .count = count};
 	struct err e = ERR_INIT;
 
 	assert_ok(batch_add(b, service, container, &s, &e));
@@ -180,7 +185,8 @@ static void samples_point_to_addresses_and_ids(void **state)
 	mapping = field(p, 3, (unsigned)field(location, 2, 0).value - 1).bytes;
 	assert_str(string_at(p, field(mapping, 5, 0).value), "/bin/app");
 	assert_str(string_at(p, field(mapping, 6, 0).value), "beef");
-	assert_int_equal(field_count(mapping, 2) + field_count(mapping, 3) + field_count(mapping, 4), 0);
+	assert_int_equal(
+		field_count(mapping, 2) + field_count(mapping, 3) + field_count(mapping, 4), 0);
 	packed = field(sample, 2, 0);
 	ids = pb_packed(&packed);
 	assert_int_equal(pb_packed_next(&ids, &id, &e), 1);

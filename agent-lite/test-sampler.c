@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CPU list anywhere; and, where eBPF is permitted, the whole of it: load, sample a program that burns
- * CPU in a known function for a second at 99 Hz, and look at what would be shipped.
+ * The CPU list anywhere; and, where eBPF is permitted, the whole of it: load, sample a program that
+ * burns CPU in a known function for a second at 99 Hz, and look at what would be shipped.
  */
 #include "agent-lite/sampler.h"
 
@@ -19,7 +19,8 @@ static int setup(void **state)
 	(void)state;
 	test_dir_make(dir);
 	snprintf(subject, sizeof(subject), "%s/subject", dir);
-	compile("gcc", "-O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls", "tests/subjects/busy.c", subject);
+	compile("gcc", "-O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls",
+		"tests/subjects/busy.c", subject);
 	return 0;
 }
 
@@ -127,9 +128,12 @@ static bool sample(struct rig *rig, pid_t pid)
 	return true;
 }
 
-/* Samples whose leaf lies in the range, in user code; *ret_called: those with a caller in the other. */
-static uint64_t count_leaves(const struct stacks *st, const uint64_t leaf[2], const uint64_t caller[2],
-			     uint64_t *ret_called)
+/*
+ * Samples whose leaf lies in the range, in user code; *ret_called: those with a caller in the
+ * other.
+ */
+static uint64_t count_leaves(const struct stacks *st, const uint64_t leaf[2],
+			     const uint64_t caller[2], uint64_t *ret_called)
 {
 	uint64_t n = 0;
 

@@ -3,10 +3,11 @@
 
 #include "base/testing.h"
 
-static const char text[] = "unhex-samples 1\nhz 99\npid 4711\ncomm my prog\n"
-			   "start_unix_ns 1767225600000000000\nduration_ns 10000000000\nlost 2\nmaps\n"
-			   "1000-2000 r-xp 0 00:01 5 /a\n3000-4000 r-xp 0 00:01 6 /b\n"
-			   "stacks\n1001 3002 ff\n1005\nend\n";
+static const char text[] =
+	"unhex-samples 1\nhz 99\npid 4711\ncomm my prog\n"
+	"start_unix_ns 1767225600000000000\nduration_ns 10000000000\nlost 2\nmaps\n"
+	"1000-2000 r-xp 0 00:01 5 /a\n3000-4000 r-xp 0 00:01 6 /b\n"
+	"stacks\n1001 3002 ff\n1005\nend\n";
 
 static void a_dump_is_read(void **state)
 {

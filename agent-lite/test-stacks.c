@@ -26,8 +26,12 @@ static int teardown(void **state)
 
 static struct stack_sample sample_of(const struct frame *frames, size_t n)
 {
-	return (struct stack_sample){
-		.comm = "app", .thread = "worker", .pid = 7, .frames = frames, .frame_count = n, .count = 1};
+	return (struct stack_sample){.comm = "app",
+				     .thread = "worker",
+				     .pid = 7,
+				     .frames = frames,
+				     .frame_count = n,
+				     .count = 1};
 }
 
 static void equal_stacks_are_counted(void **state)

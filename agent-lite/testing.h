@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the agent's tests share: compiling subjects, and being one's own ELF reader. For test-*.c alone.
+ * What the agent's tests share: compiling subjects, and being one's own ELF reader. For test-*.c
+ * alone.
  */
 #ifndef AGENT_TESTING_H
 #define AGENT_TESTING_H
@@ -30,7 +31,8 @@ static inline void write_text(const char *path, const char *text)
 }
 
 /* Runs `compiler flags -o out source`; the test fails when that fails. */
-static inline void compile(const char *compiler, const char *flags, const char *source, const char *out)
+static inline void compile(const char *compiler, const char *flags, const char *source,
+			   const char *out)
 {
 	char command[1024];
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0) */
 /*
- * The few kernel structures that our programs look into, with the few members they read. Offsets are
- * relocated at load time against the running kernel's BTF (preserve_access_index), so neither order
- * nor completeness matters, and a build does not depend on the build host's kernel.
+ * The few kernel structures that our programs look into, with the few members they read. Offsets
+ * are relocated at load time against the running kernel's BTF (preserve_access_index), so neither
+ * order nor completeness matters, and a build does not depend on the build host's kernel.
  */
 #ifndef BPF_KERNEL_TYPES_H
 #define BPF_KERNEL_TYPES_H

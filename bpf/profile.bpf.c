@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0)
 /*
- * The sampler's kernel half: at each tick of a CPU's clock event, the kernel and the user stack of what
- * is running, written to a ring buffer. Stacks are streamed rather than counted here: at tens of hertz
- * the volume is small, time order is kept, and there is no table that could be full.
+ * The sampler's kernel half: at each tick of a CPU's clock event, the kernel and the user stack of
+ * what is running, written to a ring buffer. Stacks are streamed rather than counted here: at tens
+ * of hertz the volume is small, time order is kept, and there is no table that could be full.
  *
- * The ring does not wake its reader for each record; the reader comes by once a second. It is woken at
- * once for a process not seen before, because /proc is read for its mappings and a short-lived process
- * is still there then, and when the ring is half full.
+ * The ring does not wake its reader for each record; the reader comes by once a second. It is woken
+ * at once for a process not seen before, because /proc is read for its mappings and a short-lived
+ * process is still there then, and when the ring is half full.
  */
 #include "bpf/kernel_types.h"
 #include "bpf/profile.h"

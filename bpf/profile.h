@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0) */
 /*
- * What crosses the ring buffer between profile.bpf.c and the agent: one record per sample, of variable
- * length. The kernel stack comes first, then the user stack, each with its leaf first. Addresses are
- * raw run-time ones; everything about files is found out in user space.
+ * What crosses the ring buffer between profile.bpf.c and the agent: one record per sample, of
+ * variable length. The kernel stack comes first, then the user stack, each with its leaf first.
+ * Addresses are raw run-time ones; everything about files is found out in user space.
  *
- * A process is named by (tgid, start_ns, exec_id): the PID alone may be reused, and execve() gives the
- * same process another address space.
+ * A process is named by (tgid, start_ns, exec_id): the PID alone may be reused, and execve() gives
+ * the same process another address space.
  */
 #ifndef BPF_PROFILE_H
 #define BPF_PROFILE_H
@@ -23,7 +23,7 @@ enum {
 /* Why the walk of the user stack stopped. A stack that was cut is shipped all the same. */
 enum profile_end {
 	PROFILE_END_NO_USER = 0,       /* a kernel thread, or no user registers */
-	PROFILE_END_FRAME_POINTER = 1, /* the chain of frame pointers ended: at the root, or at code built without */
+	PROFILE_END_FRAME_POINTER = 1, /* the chain ended: at the root, or at code without */
 	PROFILE_END_DEPTH = 2,         /* more frames than PROFILE_DEPTH */
 	PROFILE_END_FAULT = 3,         /* the stack could not be read */
 	PROFILE_END_ROOT = 4,          /* the unwind table says: outermost frame */

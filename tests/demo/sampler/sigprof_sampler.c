@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program samples itself: linked in, and with UNHEX_SAMPLES=FILE in the environment, it takes 99
- * stacks per second of its own CPU time by SIGPROF and writes them to FILE at exit, as raw addresses
- * with its mappings. For `unhex-agent --from-samples FILE`, where eBPF is not permitted. The format is
- * described in agent-lite/samples_file.h. Compiles as C and as C++; Linux on x86-64 only.
+ * A program samples itself: linked in, and with UNHEX_SAMPLES=FILE in the environment, it takes
+ * 99 stacks per second of its own CPU time by SIGPROF and writes them to FILE at exit, as raw
+ * addresses with its mappings. For `unhex-agent --from-samples FILE`, where eBPF is not permitted.
+ * The format is described in agent-lite/samples_file.h. Compiles as C and as C++; Linux on x86-64
+ * only.
  *
- * Stacks are walked by frame pointers (-fno-omit-frame-pointer), those of the main thread only: it is
- * the one whose stack bounds are known. Other threads give their leaf.
+ * Stacks are walked by frame pointers (-fno-omit-frame-pointer), those of the main thread only: it
+ * is the one whose stack bounds are known. Other threads give their leaf.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
