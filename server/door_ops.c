@@ -7,7 +7,8 @@
 #include <sys/statvfs.h>
 
 enum { METRICS_MAX = 4 << 20 };
-static const uint64_t DISK_LOW = MIB(64); // below, nothing new can be taken in safely
+// Below, nothing new can be taken in safely; on a small file system, a twentieth of it.
+static const uint64_t DISK_LOW = MIB(64), DISK_LOW_PART = 20;
 
 // Alive means: this thread answers. Nothing else is asked.
 int door_healthz(struct request *rq, UNUSED struct err *e)
@@ -19,8 +20,12 @@ int door_healthz(struct request *rq, UNUSED struct err *e)
 static bool disk_has_room(const char *path)
 {
 	struct statvfs fs;
+	uint64_t size;
 
-	return statvfs(path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize >= DISK_LOW;
+	if (statvfs(path, &fs))
+		return false;
+	size = (uint64_t)fs.f_blocks * fs.f_frsize;
+	return (uint64_t)fs.f_bavail * fs.f_frsize >= MIN(DISK_LOW, size / DISK_LOW_PART);
 }
 
 int door_readyz(struct request *rq, struct err *e)
@@ -31,7 +36,7 @@ int door_readyz(struct request *rq, struct err *e)
 	if (exchanges_draining(http_exchanges(a->http)))
 		return err_set(e, ERR_SHUTTING_DOWN, "the server is stopping");
 	if (!disk_has_room(a->config->data_dir))
-		return err_set(e, ERR_UNAVAILABLE, "less than 64 MiB are free below %s",
+		return err_set(e, ERR_UNAVAILABLE, "the disk is all but full below %s",
 			       a->config->data_dir);
 	if (token_any(a->catalog, &any, e))
 		return err_wrap(e, "the catalog cannot be read");
