@@ -64,3 +64,10 @@ size_t module_frames(const struct mappings *mappings, struct module *unknown,
 	}
 	return n;
 }
+
+void module_release_mappings(struct mappings *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		m->items[i].module = module_unref(m->items[i].module);
+	mappings_deinit(m);
+}

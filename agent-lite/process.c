@@ -136,20 +136,13 @@ static int set_modules(struct processes *ps, uint64_t pid, struct mappings *now,
 	return 0;
 }
 
-static void release_mappings(struct mappings *m)
-{
-	for (size_t i = 0; i < m->n; i++)
-		m->items[i].module = module_unref(m->items[i].module);
-	mappings_deinit(m);
-}
-
 /* ---- scanning -------------------------------------------------------------------------------- */
 
 /* A process that has ended keeps what is known of it. */
 static int scan(struct processes *ps, struct process *p, struct err *e)
 {
 	_cleanup_(buf_deinit) struct buf maps = BUF_INIT(MAPS_MAX);
-	_cleanup_(release_mappings) struct mappings now = MAPPINGS_INIT;
+	_cleanup_(module_release_mappings) struct mappings now = MAPPINGS_INIT;
 	struct mappings before;
 
 	ps->stats.scans++;
@@ -188,7 +181,7 @@ static void process_free(struct process *p)
 {
 	if (!p)
 		return;
-	release_mappings(&p->mappings);
+	module_release_mappings(&p->mappings);
 	free(p);
 }
 DEFINE_CLEANUP(struct process *, process_free)

@@ -24,13 +24,6 @@ static void shipment_deinit(struct shipment *s)
 	module_cache_free(s->modules);
 }
 
-static void release_mappings(struct mappings *m)
-{
-	for (size_t i = 0; i < m->n; i++)
-		m->items[i].module = module_unref(m->items[i].module);
-	mappings_deinit(m);
-}
-
 static int set_modules(struct shipment *s, struct mappings *m, struct err *e)
 {
 	for (size_t i = 0; i < m->n; i++) {
@@ -72,7 +65,7 @@ static int add_stack(struct shipment *s, const struct samples_file *f, const str
 
 static int add_stacks(struct shipment *s, const struct samples_file *f, struct err *e)
 {
-	_cleanup_(release_mappings) struct mappings m = MAPPINGS_INIT;
+	_cleanup_(module_release_mappings) struct mappings m = MAPPINGS_INIT;
 	uint64_t ips[SAMPLES_DEPTH];
 	struct str rest = f->stacks;
 	size_t n;

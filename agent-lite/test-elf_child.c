@@ -8,19 +8,38 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-static int self_fd(void)
-{
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+static struct elf_child *c;
+static int self; /* a good file: this program */
+static struct elf_ident id;
+static struct err e;
 
-	assert_true(fd >= 0);
-	return fd;
+static int setup(void **state)
+{
+	(void)state;
+	e = ERR_INIT;
+	self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	return self < 0 || elf_child_new(NULL, &c, &e) < 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	elf_child_free(c);
+	close(self);
+	return 0;
+}
+
+/* Starts a child of another program instead. */
+static void use_program(const char *path)
+{
+	elf_child_free(c);
+	assert_ok(elf_child_new(path, &c, &e));
 }
 
 /* Our only child process; 0 when there is none. */
 static pid_t child_pid(void)
 {
 	struct buf b = BUF_INIT(4096);
-	struct err e = ERR_INIT;
 	struct str rest, word;
 	uint64_t pid = 0;
 
@@ -36,99 +55,70 @@ static pid_t child_pid(void)
 static void the_child_says_what_the_reader_says(void **state)
 {
 	struct elf_ident direct, asked;
-	struct elf_child *c = NULL;
-	struct err e = ERR_INIT;
-	int fd = self_fd();
 
 	(void)state;
-	assert_ok(elf_child_new(NULL, &c, &e));
-	assert_ok(elf_ident_read(fd, &direct, &e));
-	assert_ok(elf_child_ident(c, fd, &asked, &e));
-	assert_ok(elf_child_ident(c, fd, &asked, &e));
+	assert_ok(elf_ident_read(self, &direct, &e));
+	assert_ok(elf_child_ident(c, self, &asked, &e));
+	assert_ok(elf_child_ident(c, self, &asked, &e));
 	assert_true(build_id_eq(&direct.id, &asked.id));
 	assert_int_equal(direct.load_count, asked.load_count);
 	assert_memory_equal(direct.loads, asked.loads, sizeof(direct.loads));
 	assert_int_equal(elf_child_starts(c), 1);
-	elf_child_free(c);
-	close(fd);
 }
 
 static void bad_files_do_not_end_it(void **state)
 {
-	struct elf_child *c = NULL;
-	struct elf_ident id;
-	struct err e = ERR_INIT;
-	int bad = memfd_create("bad", MFD_CLOEXEC), good = self_fd();
+	int bad = memfd_create("bad", MFD_CLOEXEC);
 
 	(void)state;
-	assert_ok(elf_child_new(NULL, &c, &e));
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(elf_child_ident(c, bad, &id, &e), -1);
 		assert_err(&e, ERR_NOT_ELF, "0 bytes long");
 	}
-	assert_ok(elf_child_ident(c, good, &id, &e));
+	assert_ok(elf_child_ident(c, self, &id, &e));
 	assert_int_equal(elf_child_starts(c), 1);
-	elf_child_free(c);
 	close(bad);
-	close(good);
 }
 
 static void a_dead_child_is_replaced(void **state)
 {
-	struct elf_child *c = NULL;
-	struct elf_ident id;
-	struct err e = ERR_INIT;
-	int fd = self_fd();
 	siginfo_t info;
 
 	(void)state;
-	assert_ok(elf_child_new(NULL, &c, &e));
-	assert_ok(elf_child_ident(c, fd, &id, &e));
+	assert_ok(elf_child_ident(c, self, &id, &e));
 
 	pid_t pid = child_pid();
 
 	if (pid == 0) {
 		print_message("skip: the kernel has no /proc/PID/task/TID/children\n");
-		elf_child_free(c);
-		close(fd);
 		skip();
 	}
 	kill(pid, SIGKILL);
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-	assert_ok(elf_child_ident(c, fd, &id, &e));
+	assert_ok(elf_child_ident(c, self, &id, &e));
 	assert_int_equal(elf_child_starts(c), 2);
-	elf_child_free(c);
-	close(fd);
 }
 
 /* A child that stopped in the middle: the file is given up after a while, the next one is read. */
 static void a_hanging_child_is_given_up(void **state)
 {
-	struct elf_child *c = NULL;
-	struct elf_ident id;
-	struct err e = ERR_INIT;
-	int fd = self_fd();
 	pid_t pid;
 
 	(void)state;
-	assert_ok(elf_child_new(NULL, &c, &e));
-	assert_ok(elf_child_ident(c, fd, &id, &e));
+	assert_ok(elf_child_ident(c, self, &id, &e));
 	pid = child_pid();
 	if (pid > 0) {
 		kill(pid, SIGSTOP);
-		assert_int_equal(elf_child_ident(c, fd, &id, &e), -1);
+		assert_int_equal(elf_child_ident(c, self, &id, &e), -1);
 		assert_err(&e, ERR_TIMEOUT, "no answer in 3000 ms");
-		assert_ok(elf_child_ident(c, fd, &id, &e));
+		assert_ok(elf_child_ident(c, self, &id, &e));
 		assert_int_equal(elf_child_starts(c), 2);
 	}
-	elf_child_free(c);
-	close(fd);
 }
 
 static void assert_status(pid_t pid, const char *line)
 {
 	struct buf b = BUF_INIT(64 << 10);
-	struct err e = ERR_INIT;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
@@ -139,15 +129,10 @@ static void assert_status(pid_t pid, const char *line)
 
 static void it_is_fenced_and_nobody(void **state)
 {
-	struct elf_child *c = NULL;
-	struct elf_ident id;
-	struct err e = ERR_INIT;
-	int fd = self_fd();
 	pid_t pid;
 
 	(void)state;
-	assert_ok(elf_child_new(NULL, &c, &e));
-	assert_ok(elf_child_ident(c, fd, &id, &e));
+	assert_ok(elf_child_ident(c, self, &id, &e));
 	pid = child_pid();
 	if (pid > 0) {
 		assert_status(pid, "\nNoNewPrivs:\t1\n");
@@ -156,57 +141,44 @@ static void it_is_fenced_and_nobody(void **state)
 		if (geteuid() == 0)
 			assert_status(pid, "\nUid:\t65534\t65534\t65534\t65534\n");
 	}
-	elf_child_free(c);
-	close(fd);
 }
 
 static void a_missing_program_is_an_error(void **state)
 {
-	struct elf_child *c = NULL;
-	struct elf_ident id;
-	struct err e = ERR_INIT;
-	int fd = self_fd();
 
 	(void)state;
-	assert_ok(elf_child_new("/nonexistent/reader", &c, &e));
-	assert_int_equal(elf_child_ident(c, fd, &id, &e), -1);
+	use_program("/nonexistent/reader");
+	assert_int_equal(elf_child_ident(c, self, &id, &e), -1);
 	assert_err(&e, ERR_NOT_FOUND, "/nonexistent/reader");
-	elf_child_free(c);
-	close(fd);
 }
 
 /* A program that answers nonsense, as a taken-over child would. */
 static void a_malformed_answer_is_refused(void **state)
 {
-	struct elf_child *c = NULL;
-	struct elf_ident id;
-	struct err e = ERR_INIT;
 	char dir[64], script[128];
-	int fd = self_fd();
 
 	(void)state;
 	test_dir_make(dir);
 	snprintf(script, sizeof(script), "%s/liar", dir);
 	write_text(script, "#!/bin/sh\necho lies >&3\nsleep 5\n");
 	assert_int_equal(chmod(script, 0755), 0);
-	assert_ok(elf_child_new(script, &c, &e));
-	assert_int_equal(elf_child_ident(c, fd, &id, &e), -1);
+	use_program(script);
+	assert_int_equal(elf_child_ident(c, self, &id, &e), -1);
 	assert_err(&e, ERR_INTERNAL, "malformed answer");
-	elf_child_free(c);
 	test_dir_remove(dir);
-	close(fd);
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_child_says_what_the_reader_says),
-		cmocka_unit_test(bad_files_do_not_end_it),
-		cmocka_unit_test(a_dead_child_is_replaced),
-		cmocka_unit_test(a_hanging_child_is_given_up),
-		cmocka_unit_test(it_is_fenced_and_nobody),
-		cmocka_unit_test(a_missing_program_is_an_error),
-		cmocka_unit_test(a_malformed_answer_is_refused),
+		cmocka_unit_test_setup_teardown(the_child_says_what_the_reader_says, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(bad_files_do_not_end_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_dead_child_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hanging_child_is_given_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_is_fenced_and_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_missing_program_is_an_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_malformed_answer_is_refused, setup, teardown),
 	};
 
 	BE_ELF_CHILD_IF_ASKED(argc, argv);

@@ -126,12 +126,28 @@ static struct pusher_stats finish(struct pusher *p, uint64_t grace_ms)
 	return stats;
 }
 
+/* Pushes the bodies to a server that answers so; it has stopped after. */
+static struct pusher_stats push(struct server *s, const int *statuses, size_t n, const char *token,
+				const char *const *bodies)
+{
+	struct pusher_stats stats;
+	struct pusher *p;
+
+	server_start(s, statuses, n);
+	p = pusher_to(s->port, token);
+	for (; *bodies; bodies++)
+		add(p, *bodies);
+	stats = finish(p, 10000);
+	server_stop(s);
+	return stats;
+}
+
 static void bodies_arrive_with_their_type_and_token(void **state)
 {
 	static const int ok[] = {200};
+	static const char *const bodies[] = {"hello", NULL};
 	struct pusher_stats stats;
 	struct server s;
-	struct pusher *p;
 	char dir[64], token[128];
 	FILE *f;
 
@@ -141,11 +157,7 @@ static void bodies_arrive_with_their_type_and_token(void **state)
 	f = fopen(token, "we");
 	fputs("  s3cret\n", f);
 	fclose(f);
-	server_start(&s, ok, 1);
-	p = pusher_to(s.port, token);
-	add(p, "hello");
-	stats = finish(p, 5000);
-	server_stop(&s);
+	stats = push(&s, ok, 1, token, bodies);
 	assert_int_equal(stats.pushes, 1);
 	assert_int_equal(stats.bytes, 5);
 	assert_int_equal(stats.dropped, 0);
@@ -159,16 +171,12 @@ static void bodies_arrive_with_their_type_and_token(void **state)
 static void overload_is_retried(void **state)
 {
 	static const int busy[] = {503, 429, 200};
+	static const char *const bodies[] = {"again", NULL};
 	struct pusher_stats stats;
 	struct server s;
-	struct pusher *p;
 
 	(void)state;
-	server_start(&s, busy, 3);
-	p = pusher_to(s.port, NULL);
-	add(p, "again");
-	stats = finish(p, 10000);
-	server_stop(&s);
+	stats = push(&s, busy, 3, NULL, bodies);
 	assert_int_equal(stats.pushes, 1);
 	assert_int_equal(stats.retries, 2);
 	assert_int_equal(stats.dropped, 0);
@@ -178,17 +186,12 @@ static void overload_is_retried(void **state)
 static void a_refusal_drops_the_body(void **state)
 {
 	static const int refused[] = {401, 200};
+	static const char *const bodies[] = {"one", "two", NULL};
 	struct pusher_stats stats;
 	struct server s;
-	struct pusher *p;
 
 	(void)state;
-	server_start(&s, refused, 2);
-	p = pusher_to(s.port, NULL);
-	add(p, "one");
-	add(p, "two");
-	stats = finish(p, 5000);
-	server_stop(&s);
+	stats = push(&s, refused, 2, NULL, bodies);
 	assert_int_equal(stats.pushes, 1);
 	assert_int_equal(stats.dropped, 1);
 	assert_int_equal(stats.retries, 0);
