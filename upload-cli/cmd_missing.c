@@ -3,13 +3,15 @@
 #include "upload-cli/command.h"
 #include "upload-cli/table.h"
 
-static void print_missing(const json_t *list)
+static void print_missing(const json_t *list, uint64_t rows)
 {
 	const json_t *m;
-	size_t i;
+	size_t i, n = json_array_size(list);
 
 	printf("%7s  %-20s %-40s %s\n", "share", "binary", "build-id", "why");
 	json_array_foreach(list, i, m) {
+		if (i >= rows)
+			break;
 		struct str id = json_get_str(m, "build_id"), fix = json_get_str(m, "fix");
 
 		printf("%6.2f%%  %-20.*s %-40.*s " STR_FMT "\n",
@@ -18,9 +20,12 @@ static void print_missing(const json_t *list)
 		if (fix.n)
 			printf("         fix: " STR_FMT "\n", STR_ARG(fix));
 	}
+	fflush(stdout);
+	if (n > rows)
+		fprintf(stderr, "unhex: %zu more; -n N shows more\n", n - (size_t)rows);
 }
 
-static int missing(const struct server_options *server, bool as_json, struct err *e)
+static int missing(const struct server_options *server, uint64_t rows, bool as_json, struct err *e)
 {
 	struct remote remote;
 	json_t *answer;
@@ -37,7 +42,7 @@ static int missing(const struct server_options *server, bool as_json, struct err
 	if (as_json)
 		table_print_json(answer);
 	else if (n)
-		print_missing(json_object_get(answer, "missing"));
+		print_missing(json_object_get(answer, "missing"), rows);
 	else
 		fputs("unhex: nothing is missing\n", stderr);
 	json_decref(answer);
@@ -48,16 +53,19 @@ int command_missing(int argc, char **argv)
 {
 	struct server_options server = {0};
 	bool as_json = false;
+	uint64_t rows;
 	struct opt opts[] = {
 		SERVER_OPTS(&server),
+		{.name = "count", .short_name = 'n', .type = OPT_U64, .target = &rows, .fallback = "20", .arg = "N",
+		 .flag_only = true, .help = "how many binaries", .group = "Output"},
 		{.name = "json", .type = OPT_FLAG, .target = &as_json, .flag_only = true,
-		 .help = "the server's answer as it is", .group = "Output"},
+		 .help = "the server's answer as it is"},
 		{0},
 	};
 	struct opt_table table = {
 		.opts = opts,
 		.env_prefix = "UNHEX_",
-		.usage = "unhex missing [--json]",
+		.usage = "unhex missing [-n N] [--json]",
 		.intro = "Lists the binaries whose addresses the server could not name, by the profile weight\n"
 			 "lost to them, why, and the command that would help.",
 	};
@@ -69,7 +77,7 @@ int command_missing(int argc, char **argv)
 		return code;
 	if (words.n)
 		code = command_usage("missing: takes no arguments");
-	else if (missing(&server, as_json, &e) < 0)
+	else if (missing(&server, rows, as_json, &e) < 0)
 		code = command_fail(&e);
 	free(words.p);
 	opt_deinit(&table);

@@ -91,6 +91,7 @@ static void print_top(struct pprof_top *top, const struct top_options *o)
 		else
 			print_row(&top->rows[i], top->type.unit);
 	}
+	fflush(stdout);
 	if (n < top->n)
 		fprintf(stderr, "unhex: %zu more functions; -n N shows more\n", top->n - n);
 }

@@ -111,15 +111,15 @@ else
 fi
 
 say "What the fleet was doing, by function (addresses in, names out)"
-curl -fsG "$UNHEX_SERVER/v1/query" --data-urlencode 'match={__name__="process_cpu"}' --data "from=$((from - 60))" \
-	--data "until=$(($(date +%s) + 60))" --data "to=$(($(date +%s) + 60))" -o "$work/merged.pb.gz"
-"$build/unhex" top "$work/merged.pb.gz"
+curl -fsG "$UNHEX_SERVER/v1/query" --data-urlencode 'match=process_cpu{service_name=~"matrix|sieve|churn"}' \
+	--data "from=$((from - 60))" --data "to=$(($(date +%s) + 60))" -o "$work/merged.pb.gz"
+"$build/unhex" top -n 12 "$work/merged.pb.gz"
 
 say "The same profile in go tool pprof"
 go tool pprof -top -nodecount=8 "$work/merged.pb.gz" 2>/dev/null | sed 's/^/  /'
 
 say "Missing: what could not be named, heaviest first"
-"$build/unhex" missing
+"$build/unhex" missing -n 6
 
 if [ -n "${KEEP:-}" ]; then
 	say "The server stays up: $UNHEX_SERVER (pid $server; stop it with: kill $server)"
@@ -128,5 +128,7 @@ else
 	kill -TERM "$server"
 	wait "$server" || true
 	say "Stored profiles"
-	find "$data" -name '*.pb.zst' -printf '  %s bytes  %p\n'
+	echo "  $(find "$data/profiles" -name '*.pb.zst' | wc -l) segments (series x window) below $data/profiles, the largest:"
+	find "$data/profiles" -name '*.pb.zst' -printf '%9s bytes  %P\n' | sort -rn | head -n 3 | sed 's/^/  /'
 fi
+echo "  merged: $work/merged.pb.gz (try: go tool pprof -http=: $work/merged.pb.gz)"

@@ -194,6 +194,7 @@ def full_disk(case):
         os.unlink(filler)
         answer = server.request("PUT", f"/v1/debuginfo/{ident}?type=debuginfo&wait=30", body=whole)
         assert answer.status in (200, 201), answer
+        case.servers.remove(server)
         server.stop()
     finally:
         subprocess.run(["umount", "-l", small], check=False)
