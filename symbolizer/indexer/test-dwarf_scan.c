@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A C++ subject in the ways compilers write DWARF; at every few bytes of every function the inline chain
+ * must be the one llvm-symbolizer prints. (tests/diff/compare.py does the same on any file, with
+ * eu-addr2line as a second reference.)
+ */
+#include "symbolizer/indexer/path.h"
+#include "tests/unit/indexing.h"
+
+enum { ADDRESSES_MAX = 20000, STEP = 3, LINE_MAX_BYTES = 8192 };
+
+static struct frames frames;
+static char subject[512];
+
+static int setup(void **state)
+{
+	char cwd[256];
+
+	if (toolbox_setup(state) || !getcwd(cwd, sizeof(cwd)))
+		return -1;
+	snprintf(subject, sizeof(subject), "%s/tests/subjects/shapes.cc", cwd);
+	return 0;
+}
+
+// The addresses to ask about, into asked.txt.
+static void choose_addresses(const char *file)
+{
+	FILE *out;
+	char *text;
+	char *save = NULL;
+	char path[256];
+
+	assert_int_equal(toolbox_run("nm -S --defined-only %s | awk '$3 ~ /[tTW]/ && NF == 4' >nm.txt", file), 0);
+	text = toolbox_read("nm.txt", NULL);
+	snprintf(path, sizeof(path), "%s/asked.txt", toolbox_dir);
+	out = fopen(path, "we");
+	assert_non_null(out);
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned long long start, size;
+
+		assert_int_equal(sscanf(line, "%llx %llx", &start, &size), 2);
+		for (unsigned long long at = start; at < start + size; at += STEP)
+			fprintf(out, "0x%llx\n", at);
+	}
+	fclose(out);
+	free(text);
+}
+
+static FILE *open_output(const char *name)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", toolbox_dir, name);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	return f;
+}
+
+// "/a/./b.c:12:5" against a frame of ours.
+static bool same_place(const struct frame *ours, char *place)
+{
+	struct buf path = BUF_INIT(4096);
+	struct str file;
+	char *column = strrchr(place, ':');
+	char *line;
+	bool same;
+
+	assert_non_null(column);
+	*column = '\0';
+	line = strrchr(place, ':');
+	assert_non_null(line);
+	*line = '\0';
+	file = strcmp(place, "??") == 0 ? STR_EMPTY : str_from(place);
+	path_join(STR_EMPTY, file, &path);
+	same = str_eq(buf_str(&path), ours->file) && (uint32_t)strtoul(line + 1, NULL, 10) == ours->line;
+	buf_deinit(&path);
+	return same;
+}
+
+// What llvm calls a function is the symbol's name; ours may be an alias of it (two constructors).
+static bool same_stem(struct str a, const char *b)
+{
+	size_t n = strcspn(b, ".");
+
+	return a.n >= n && memcmp(a.p, b, n) == 0;
+}
+
+struct tally {
+	unsigned addresses;
+	unsigned frames;
+	unsigned names; // the same
+};
+
+// One answer: pairs of lines up to an empty one.
+static void compare_chain(FILE *reference, uint64_t address, struct tally *t)
+{
+	char name[LINE_MAX_BYTES];
+	char place[LINE_MAX_BYTES];
+	size_t depth = 0;
+
+	while (fgets(name, sizeof(name), reference) && name[0] != '\n') {
+		assert_non_null(fgets(place, sizeof(place), reference));
+		name[strcspn(name, "\n")] = '\0';
+		place[strcspn(place, "\n")] = '\0';
+		if (depth == 0 && strcmp(name, "??") == 0)
+			continue;
+		if (depth >= frames.n)
+			fail_msg("at 0x%llx: %zu frames, llvm-symbolizer has %s %s too",
+				 (unsigned long long)address, frames.n, name, place);
+		if (!same_place(&frames.frame[depth], place))
+			fail_msg("at 0x%llx: " STR_FMT ":%u, llvm-symbolizer says %s:…",
+				 (unsigned long long)address, STR_ARG(frames.frame[depth].file),
+				 frames.frame[depth].line, place);
+		t->names += same_stem(frames.frame[depth].system_name, name);
+		depth++;
+	}
+	assert_int_equal(depth, frames.n);
+	t->addresses++;
+	t->frames += (unsigned)depth;
+}
+
+static void compare(const char *file)
+{
+	struct tally t = {0};
+	struct indexing x;
+	char line[64];
+	FILE *asked;
+	FILE *answers;
+
+	choose_addresses(file);
+	assert_int_equal(toolbox_run("llvm-symbolizer --inlines --functions=linkage --no-demangle "
+				     "--obj=%s <asked.txt >llvm.txt", file), 0);
+	indexing_run(&x, file, NULL, NULL);
+	if (!x.index)
+		fail_msg("%s", x.error.msg);
+	asked = open_output("asked.txt");
+	answers = open_output("llvm.txt");
+	while (t.addresses < ADDRESSES_MAX && fgets(line, sizeof(line), asked)) {
+		uint64_t address = strtoull(line, NULL, 16);
+
+		uhx_lookup(x.index, address, &frames);
+		compare_chain(answers, address, &t);
+	}
+	print_message("%s: %u addresses, %u frames, %u names alike\n", file, t.addresses, t.frames, t.names);
+	assert_true(t.addresses > 100 && t.frames > t.addresses);
+	assert_true(t.names * 100 >= t.frames * 90); // the rest: D1 and D2 of one destructor
+	fclose(asked);
+	fclose(answers);
+	indexing_deinit(&x);
+}
+
+static void compile_and_compare(const char *compiler, const char *flags)
+{
+	if (!toolbox_has(compiler) || !toolbox_has("llvm-symbolizer")) {
+		print_message("%s or llvm-symbolizer is missing\n", compiler);
+		skip();
+	}
+	assert_int_equal(toolbox_run("%s -std=c++17 %s %s -o subject", compiler, flags, subject), 0);
+	compare("subject");
+}
+
+static void test_gcc_dwarf5(void **state)
+{
+	(void)state;
+	compile_and_compare("g++", "-O2 -gdwarf-5");
+	assert_int_equal(toolbox_run("objcopy --compress-debug-sections=zlib subject zlib && "
+				     "objcopy --compress-debug-sections=zlib-gnu subject zdebug"), 0);
+	compare("zlib");
+	compare("zdebug");
+}
+
+static void test_gcc_dwarf2(void **state)
+{
+	(void)state;
+	compile_and_compare("g++", "-O2 -gdwarf-2");
+}
+
+static void test_gcc_lto_dwarf4(void **state)
+{
+	(void)state;
+	compile_and_compare("g++", "-O2 -gdwarf-4 -flto");
+}
+
+static void test_gcc_dwarf64_type_units(void **state)
+{
+	(void)state;
+	compile_and_compare("g++", "-O2 -g -gdwarf64 -fdebug-types-section");
+}
+
+static void test_clang_dwarf5(void **state)
+{
+	(void)state;
+	compile_and_compare("clang++", "-O2 -gdwarf-5 -gdwarf-aranges");
+}
+
+static void test_clang_gc_sections(void **state)
+{
+	(void)state;
+	compile_and_compare("clang++", "-O2 -gdwarf-4 -ffunction-sections -Wl,--gc-sections");
+}
+
+// llvm-symbolizer 14 cannot read these: the same program's plain form is the reference.
+static void test_zstd(void **state)
+{
+	struct indexing plain;
+	struct indexing zstd;
+
+	(void)state;
+	assert_int_equal(toolbox_run("g++ -std=c++17 -O2 -g %s -o plain", subject), 0);
+	if (toolbox_run("objcopy --compress-debug-sections=zstd plain zstd 2>/dev/null")) {
+		print_message("this objcopy cannot compress with zstd\n");
+		skip();
+	}
+	assert_int_equal(toolbox_run("readelf -tW zstd | grep -q ZSTD"), 0);
+	indexing_run(&plain, "plain", NULL, NULL);
+	indexing_run(&zstd, "zstd", NULL, NULL);
+	assert_non_null(zstd.index);
+	assert_int_equal(uhx_info(zstd.index)->rows, uhx_info(plain.index)->rows);
+	assert_int_equal(uhx_info(zstd.index)->quality, QUALITY_DWARF);
+	indexing_deinit(&plain);
+	indexing_deinit(&zstd);
+}
+
+// Clang leaves functions without inlined code out of .debug_info at -g1; their lines are there.
+static void test_g1(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	if (!toolbox_has("clang++"))
+		skip();
+	assert_int_equal(toolbox_run("clang++ -std=c++17 -O2 -g1 %s -o g1", subject), 0);
+	indexing_run(&x, "g1", NULL, NULL);
+	assert_int_equal(uhx_info(x.index)->quality, QUALITY_G1);
+	uhx_lookup(x.index, toolbox_nm("g1", "plain_c_function"), &frames);
+	assert_int_equal(frames.n, 1);
+	assert_int_equal(frames.source, SOURCE_DWARF);
+	assert_true(str_is(frames.frame[0].function, "plain_c_function"));
+	assert_true(frames.frame[0].line > 0);
+	assert_true(str_has_suffix(frames.frame[0].file, STR("/tests/subjects/shapes.cc")));
+	indexing_deinit(&x);
+}
+
+static void test_split(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	assert_int_equal(toolbox_run("g++ -std=c++17 -O2 -g -gsplit-dwarf %s -o split && rm -f *.dwo",
+				     subject), 0);
+	indexing_run(&x, "split", NULL, NULL);
+	uhx_lookup(x.index, toolbox_nm("split", "main"), &frames);
+	assert_true(frames.n == 1 && frames.frame[0].line > 0);
+	assert_non_null(strstr(x.report.p, "are in .dwo files"));
+	indexing_deinit(&x);
+}
+
+// Names where debug info has no linkage name: qualified, or lent by the symbol.
+static const char local_names[] =
+	"namespace outer { namespace {\n"
+	"struct Hidden { int n; __attribute__((noinline)) int get(int x) { return n * x; } };\n"
+	"__attribute__((always_inline)) static inline int inlined(int x) { return x * 7 + 1; }\n"
+	"} }\n"
+	"static __attribute__((noinline)) int only_here(int x) { return outer::inlined(x) + 2; }\n"
+	"extern \"C\" int entry(int x) { outer::Hidden h{x}; return h.get(x) + only_here(x); }\n"
+	"int main(int argc, char **) { return entry(argc); }\n";
+
+static void test_names(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	toolbox_write("names.cc", str_from(local_names));
+	assert_int_equal(toolbox_run("g++ -O1 -g names.cc -o names"), 0);
+	indexing_run(&x, "names", NULL, NULL);
+	uhx_lookup(x.index, toolbox_nm("names", "_ZL9only_herei"), &frames);
+	assert_int_equal(frames.n, 2);
+	assert_true(str_is(frames.frame[0].function, "outer::(anonymous namespace)::inlined"));
+	assert_true(frames.frame[0].inlined);
+	assert_int_equal(frames.frame[0].start_line, 3);
+	assert_true(str_is(frames.frame[1].system_name, "_ZL9only_herei"));
+	assert_true(str_is(frames.frame[1].function, "only_here(int)"));
+	assert_int_equal(frames.frame[1].line, 5);
+	assert_int_equal(frames.frame[1].start_line, 5);
+	assert_false(frames.frame[1].inlined);
+	uhx_lookup(x.index, toolbox_nm("names", "entry"), &frames);
+	assert_true(str_is(frames.frame[frames.n - 1].function, "entry"));
+	indexing_deinit(&x);
+}
+
+// A clone keeps its suffix, which debug info does not know.
+static void test_clones(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	toolbox_write("clone.c", STR("static __attribute__((noinline)) int f(int a, int b)\n"
+				     "{ __asm__ volatile(\"\"); return a + b; }\n"
+				     "int main(int c, char **v) { (void)v; return f(c, 5) + f(c + 1, 5); }\n"));
+	assert_int_equal(toolbox_run("gcc -O3 -g -fipa-cp clone.c -o clone"), 0);
+	if (!toolbox_nm("clone", "f.constprop.0")) {
+		print_message("this gcc makes no clone of it\n");
+		skip();
+	}
+	indexing_run(&x, "clone", NULL, NULL);
+	uhx_lookup(x.index, toolbox_nm("clone", "f.constprop.0"), &frames);
+	assert_int_equal(frames.n, 1);
+	assert_true(str_is(frames.frame[0].system_name, "f.constprop.0"));
+	assert_int_equal(frames.frame[0].start_line, 1);
+	indexing_deinit(&x);
+}
+
+static void test_assembly_and_padding(void **state)
+{
+	struct indexing x;
+	uint64_t at;
+
+	(void)state;
+	toolbox_write("hand.s", STR(".text\n.globl by_hand\n.type by_hand,@function\nby_hand:\n"
+				    " nop\n ret\n.size by_hand,.-by_hand\n.p2align 6\nhidden:\n nop\n"
+				    ".section .note.GNU-stack,\"\",@progbits\n"));
+	assert_int_equal(toolbox_run("gcc -g -nostdlib -shared hand.s -o hand"), 0);
+	indexing_run(&x, "hand", NULL, NULL);
+	at = toolbox_nm("hand", "by_hand");
+	uhx_lookup(x.index, at + 1, &frames);
+	assert_int_equal(frames.n, 1);
+	assert_int_equal(frames.frame[0].line, 6);
+	uhx_lookup(x.index, at + 8, &frames); // padding has a line, but belongs to nobody
+	assert_int_equal(frames.n, 0);
+	indexing_deinit(&x);
+}
+
+// Names and lines from the debug file, headers from the executable, whichever comes first.
+static void test_two_files(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	assert_int_equal(toolbox_run("g++ -std=c++17 -O2 -g -Wl,--build-id %s -o whole && "
+				     "objcopy --only-keep-debug whole whole.debug && strip -o bare whole && "
+				     "echo 'int main(void) { return 3; }' >o.c && "
+				     "gcc -Wl,--build-id o.c -o other", subject), 0);
+	for (int swapped = 0; swapped < 2; swapped++) {
+		indexing_run(&x, swapped ? "whole.debug" : "bare", swapped ? "bare" : "whole.debug", NULL);
+		assert_non_null(x.index);
+		assert_true(uhx_info(x.index)->headers.trusted);
+		assert_int_equal(uhx_info(x.index)->quality, QUALITY_DWARF);
+		uhx_lookup(x.index, toolbox_nm("whole", "main"), &frames);
+		assert_int_equal(frames.source, SOURCE_DWARF);
+		indexing_deinit(&x);
+	}
+	indexing_run(&x, "bare", "other", NULL);
+	assert_null(x.index);
+	assert_int_equal(x.error.kind, ERR_ID_MISMATCH);
+	assert_string_equal(x.error.msg, "bare and other share no build ID: they do not come from the same build");
+	indexing_deinit(&x);
+}
+
+// Shared entries: names of inlined functions move to another file.
+static void test_dwz(void **state)
+{
+	struct indexing x;
+	size_t depth;
+	uint64_t at;
+
+	(void)state;
+	if (!toolbox_has("dwz")) {
+		print_message("dwz is missing\n");
+		skip();
+	}
+	assert_int_equal(toolbox_run("g++ -std=c++17 -O2 -gdwarf-4 -Wl,--build-id %s -o one && "
+				     "g++ -std=c++17 -O1 -gdwarf-4 -Wl,--build-id %s -o two && "
+				     "cp one before && dwz -m shared -M shared one two", subject, subject), 0);
+	at = toolbox_nm("before", "main") + 40;
+	indexing_run(&x, "before", NULL, NULL);
+	uhx_lookup(x.index, at, &frames);
+	depth = frames.n;
+	indexing_deinit(&x);
+	indexing_run(&x, "one", NULL, "shared");
+	assert_non_null(x.index);
+	uhx_lookup(x.index, at, &frames);
+	assert_int_equal(frames.n, depth);
+	assert_null(strstr(x.report.p, "which was not given"));
+	indexing_deinit(&x);
+	indexing_run(&x, "one", NULL, NULL);
+	assert_non_null(strstr(x.report.p, "some names are in shared (build ID "));
+	indexing_deinit(&x);
+	indexing_run(&x, "one", NULL, "two");
+	assert_int_equal(x.error.kind, ERR_ID_MISMATCH);
+	indexing_deinit(&x);
+}
+
+static void test_rust(void **state)
+{
+	struct indexing x;
+	char *symbol;
+
+	(void)state;
+	if (!toolbox_has("rustc")) {
+		print_message("rustc is missing\n");
+		skip();
+	}
+	toolbox_write("r.rs", STR("#[inline(never)]\nfn work(n: u64) -> u64 { (0..n).map(|x| x * x).sum() }\n"
+				  "fn main() { println!(\"{}\", work(std::env::args().count() as u64)); }\n"));
+	assert_int_equal(toolbox_run("rustc -g -O -C symbol-mangling-version=v0 --crate-name r r.rs -o rust 2>rust.log"), 0);
+	assert_int_equal(toolbox_run("nm rust | awk '/4work$/ { print $3 }' | head -1 >sym.txt"), 0);
+	indexing_run(&x, "rust", NULL, NULL);
+	symbol = toolbox_read("sym.txt", NULL);
+	symbol[strcspn(symbol, "\n")] = '\0';
+	uhx_lookup(x.index, toolbox_nm("rust", symbol) + 8, &frames);
+	free(symbol);
+	assert_true(frames.n >= 1);
+	assert_true(str_is(frames.frame[frames.n - 1].function, "r::work"));
+	indexing_deinit(&x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_gcc_dwarf5),   cmocka_unit_test(test_gcc_dwarf2),
+		cmocka_unit_test(test_gcc_lto_dwarf4), cmocka_unit_test(test_gcc_dwarf64_type_units),
+		cmocka_unit_test(test_clang_dwarf5), cmocka_unit_test(test_clang_gc_sections),
+		cmocka_unit_test(test_zstd),
+		cmocka_unit_test(test_g1),	     cmocka_unit_test(test_split),
+		cmocka_unit_test(test_names),	     cmocka_unit_test(test_clones),
+		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_dwz),	     cmocka_unit_test(test_rust),
+	};
+
+	return cmocka_run_group_tests(tests, setup, toolbox_teardown);
+}

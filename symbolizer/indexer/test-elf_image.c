@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files as gcc, strip, objcopy and eu-strip make them, and damaged ones. */
+#include "symbolizer/indexer/elf_image.h"
+
+#include "symbolizer/indexer/probe.h"
+#include "tests/unit/indexing.h"
+
+static const char program[] =
+	"int helper(int x) { return x * 3; }\n"
+	"int main(int argc, char **argv) { (void)argv; return helper(argc); }\n";
+
+// A note of the build ID's type, but of another owner, in front of it.
+static const char xen_note[] = ".section .note.Xen,\"a\",@note\n"
+			       ".long 4, 8, 3\n.asciz \"Xen\"\n.quad 0xffffffff80000000\n"
+			       ".section .note.GNU-stack,\"\",@progbits\n";
+
+static const char id_text[] = "0123456789abcdef0123456789abcdef01234567";
+
+static int setup(void **state)
+{
+	if (toolbox_setup(state))
+		return -1;
+	toolbox_write("p.c", str_from(program));
+	toolbox_write("xen.s", str_from(xen_note));
+	return toolbox_run("gcc -g -O1 -Wl,--build-id=0x%s xen.s p.c -o full && strip -o stripped full && "
+			   "objcopy --only-keep-debug full debug && strip -g -o symbols full && "
+			   "gcc -g -c p.c -o p.o", id_text);
+}
+
+static void open_image(struct elf_image *img, const char *name)
+{
+	struct err e = ERR_INIT;
+
+	if (indexing_image(img, name, &e))
+		fail_msg("%s", e.msg);
+}
+
+static void test_kinds(void **state)
+{
+	static const struct {
+		const char *name;
+		enum elf_kind kind;
+		bool trusted;
+		enum quality quality;
+	} cases[] = {
+		{"full", ELF_KIND_BOTH, true, QUALITY_DWARF},
+		{"stripped", ELF_KIND_EXECUTABLE, true, QUALITY_DYNSYM},
+		{"symbols", ELF_KIND_EXECUTABLE, true, QUALITY_SYMTAB},
+		{"debug", ELF_KIND_DEBUGINFO, false, QUALITY_DWARF},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct elf_image img;
+
+		open_image(&img, cases[i].name);
+		assert_int_equal(img.kind, cases[i].kind);
+		assert_int_equal(img.headers_trusted, cases[i].trusted);
+		assert_true(img.header_count >= 2);
+		assert_int_equal(probe_facts(&img).quality, cases[i].quality);
+		indexing_close(&img);
+	}
+}
+
+// eu-strip keeps offsets and sizes in the debug file's program headers: only the sections tell.
+static void test_elfutils_debug_file(void **state)
+{
+	struct elf_image img;
+
+	(void)state;
+	if (!toolbox_has("eu-strip"))
+		skip();
+	assert_int_equal(toolbox_run("eu-strip -f eu.debug -o eu.stripped full"), 0);
+	open_image(&img, "eu.debug");
+	assert_int_equal(img.kind, ELF_KIND_DEBUGINFO);
+	assert_false(img.headers_trusted);
+	indexing_close(&img);
+}
+
+static void test_identity(void **state)
+{
+	struct elf_image full;
+	struct elf_image debug;
+	char text[BUILD_ID_TEXT];
+
+	(void)state;
+	open_image(&full, "full");
+	open_image(&debug, "debug");
+	assert_int_equal(full.id_count, 2);
+	assert_int_equal(full.ids[0].kind, BUILD_ID_GNU);
+	build_id_text(&full.ids[0], text);
+	assert_string_equal(text, id_text);
+	assert_int_equal(full.ids[1].kind, BUILD_ID_HTL);
+	assert_false(elf_image_other_build(&full, &debug));
+	indexing_close(&full);
+	indexing_close(&debug);
+}
+
+static void test_links(void **state)
+{
+	struct elf_image img;
+	struct str name;
+
+	(void)state;
+	assert_int_equal(toolbox_run("cp stripped linked && objcopy --add-gnu-debuglink=debug linked"), 0);
+	open_image(&img, "linked");
+	assert_true(elf_image_debuglink(&img, &name));
+	assert_true(str_is(name, "debug"));
+	indexing_close(&img);
+	open_image(&img, "full");
+	assert_false(elf_image_debuglink(&img, &name));
+	indexing_close(&img);
+}
+
+static void test_code(void **state)
+{
+	struct elf_image img;
+	uint64_t main_address;
+
+	(void)state;
+	main_address = toolbox_nm("full", "main");
+	open_image(&img, "full");
+	assert_true(elf_image_code_end(&img, main_address) > main_address);
+	assert_int_equal(elf_image_code_end(&img, 0), 0);
+	assert_int_equal(elf_image_code_end(&img, UINT64_MAX), 0);
+	indexing_close(&img);
+}
+
+static void refuse(const char *name, enum err_kind kind, const char *text)
+{
+	struct err e = ERR_INIT;
+	struct elf_image img;
+
+	assert_int_equal(indexing_image(&img, name, &e), -1);
+	assert_int_equal(e.kind, kind);
+	if (!strstr(e.msg, text))
+		fail_msg("'%s' does not say '%s'", e.msg, text);
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	toolbox_write("empty", STR(""));
+	toolbox_write("text", STR("#!/bin/sh\n"));
+	toolbox_write("magic", STR("\177ELF"));
+	assert_int_equal(toolbox_run("head -c 4096 full >cut && head -c 52 full >head && "
+				     "cp full lies && printf '\\377\\377\\377' | "
+				     "dd of=lies bs=1 seek=40 conv=notrunc 2>/dev/null"), 0);
+	refuse("empty", ERR_NOT_ELF, "empty: not an ELF file");
+	refuse("text", ERR_NOT_ELF, "not an ELF file");
+	refuse("magic", ERR_BAD_ELF, "magic:");
+	refuse("head", ERR_BAD_ELF, "head:");
+	refuse("cut", ERR_BAD_ELF, "cut: truncated: the section header table");
+	refuse("lies", ERR_BAD_ELF, "section header table");
+}
+
+// Every section must lie inside the file, also where the tables do.
+static void test_section_outside(void **state)
+{
+	size_t n;
+	char *bytes = toolbox_read("full", &n);
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)bytes;
+	Elf64_Shdr *sections = (Elf64_Shdr *)(void *)(bytes + header->e_shoff);
+
+	(void)state;
+	for (size_t i = 1; i < header->e_shnum; i++)
+		if (sections[i].sh_type == SHT_SYMTAB)
+			sections[i].sh_size = n;
+	toolbox_write("outside", (struct str){bytes, n});
+	free(bytes);
+	refuse("outside", ERR_BAD_ELF, "truncated: section .symtab");
+}
+
+static void test_relocatable(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	indexing_run(&x, "p.o", NULL, NULL);
+	assert_null(x.index);
+	assert_int_equal(x.error.kind, ERR_UNSUPPORTED);
+	assert_non_null(strstr(x.error.msg, "p.o: a relocatable object (.o, .ko) has no addresses yet"));
+	indexing_deinit(&x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kinds),	    cmocka_unit_test(test_elfutils_debug_file),
+		cmocka_unit_test(test_identity),    cmocka_unit_test(test_links),
+		cmocka_unit_test(test_code),	    cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_section_outside), cmocka_unit_test(test_relocatable),
+	};
+
+	return cmocka_run_group_tests(tests, setup, toolbox_teardown);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Symbols written down in assembly, so that every odd case is there. */
+#include "symbolizer/indexer/symtab_scan.h"
+
+#include "tests/unit/indexing.h"
+
+static const char assembly[] =
+	".text\n"
+	".globl _start\n.type _start,@function\n_start:\n nop\n ret\n.size _start,.-_start\n"
+	// one address, four names
+	".p2align 4\n.globl __alias, alias, _weak\n.weak _weak\n"
+	".type __alias,@function\n.type alias,@function\n.type _weak,@function\n.type local,@function\n"
+	"__alias:\nalias:\n_weak:\nlocal:\n nop\n nop\n nop\n nop\n"
+	".size __alias,4\n.size alias,4\n.size _weak,4\n.size local,8\n"
+	// a function with another inside
+	".p2align 4\n.type outer,@function\nouter:\n nop\n nop\n"
+	".type inner,@function\ninner:\n nop\n nop\n.size inner,2\n nop\n nop\n.size outer,6\n"
+	// a label with a size counts, one without does not; data in code neither
+	".p2align 4\nsized_label:\n nop\n nop\n.size sized_label,2\nbare_label:\n nop\n"
+	"$x:\n nop\n.size $x,1\n"
+	// no size: up to the next symbol
+	".p2align 4\n.type open_end,@function\nopen_end:\n nop\n nop\n nop\n"
+	".type last,@function\n last:\n nop\n.size last,1\n"
+	".symver versioned,exported@@V1\n.globl versioned\n.type versioned,@function\n"
+	"versioned:\n ret\n.size versioned,1\n"
+	".type chooser,@gnu_indirect_function\n.globl chooser\nchooser:\n ret\n.size chooser,1\n"
+	".data\n.globl datum\n.type datum,@function\ndatum:\n .quad 1\n.size datum,8\n"
+	".section .note.GNU-stack,\"\",@progbits\n";
+
+static struct indexing plain;
+static struct frames frames;
+
+static int setup(void **state)
+{
+	if (toolbox_setup(state))
+		return -1;
+	toolbox_write("s.s", str_from(assembly));
+	toolbox_write("v.map", STR("V1 { global: *; };\n"));
+	if (toolbox_run("gcc -nostdlib -shared -Wl,--version-script=v.map,--build-id s.s -o s.so && "
+			"strip -o dyn.so s.so"))
+		return -1;
+	indexing_run(&plain, "s.so", NULL, NULL);
+	return plain.index ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	indexing_deinit(&plain);
+	return toolbox_teardown(state);
+}
+
+static void expect(struct uhx *u, uint64_t address, const char *name)
+{
+	uhx_lookup(u, address, &frames);
+	if (!name) {
+		assert_int_equal(frames.n, 0);
+		return;
+	}
+	assert_int_equal(frames.n, 1);
+	if (!str_is(frames.frame[0].function, name))
+		fail_msg("at 0x%llx: " STR_FMT " instead of %s", (unsigned long long)address,
+			 STR_ARG(frames.frame[0].function), name);
+	assert_int_equal(frames.frame[0].line, 0);
+}
+
+static void test_choice_among_aliases(void **state)
+{
+	uint64_t at = toolbox_nm("s.so", "alias");
+
+	(void)state;
+	expect(plain.index, at, "alias"); // global before weak before local, fewest underscores
+	expect(plain.index, at + 3, "alias");
+	expect(plain.index, at + 4, "local"); // only it reaches here
+	expect(plain.index, at + 8, NULL);
+	assert_int_equal(frames.source, SOURCE_NONE);
+}
+
+static void test_nesting(void **state)
+{
+	uint64_t at = toolbox_nm("s.so", "outer");
+
+	(void)state;
+	expect(plain.index, at, "outer");
+	expect(plain.index, at + 2, "inner");
+	expect(plain.index, at + 3, "inner");
+	expect(plain.index, at + 4, "outer");
+	assert_int_equal(frames.source, SOURCE_SYMTAB);
+	expect(plain.index, at + 6, NULL);
+}
+
+static void test_labels(void **state)
+{
+	uint64_t at = toolbox_nm("s.so", "sized_label");
+
+	(void)state;
+	expect(plain.index, at + 1, "sized_label");
+	expect(plain.index, at + 2, NULL); // bare_label
+	expect(plain.index, at + 3, NULL); // $x
+}
+
+static void test_no_size(void **state)
+{
+	uint64_t at = toolbox_nm("s.so", "open_end");
+
+	(void)state;
+	expect(plain.index, at, "open_end");
+	expect(plain.index, at + 2, "open_end");
+	expect(plain.index, at + 3, "last");
+}
+
+static void test_versions_ifunc_data(void **state)
+{
+	(void)state;
+	expect(plain.index, toolbox_nm("s.so", "chooser"), "chooser");
+	expect(plain.index, toolbox_nm("s.so", "versioned"), "exported");
+	expect(plain.index, toolbox_nm("s.so", "datum"), NULL); // not code
+}
+
+static void test_dynsym_alone(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	indexing_run(&x, "dyn.so", NULL, NULL);
+	assert_non_null(x.index);
+	expect(x.index, toolbox_nm("s.so", "alias"), "alias");
+	assert_int_equal(frames.source, SOURCE_DYNSYM);
+	expect(x.index, toolbox_nm("s.so", "outer"), NULL);
+	assert_int_equal(uhx_info(x.index)->quality, QUALITY_DYNSYM);
+	assert_non_null(strstr(x.report.p, "\"sources\":[\"dynsym\"]"));
+	indexing_deinit(&x);
+}
+
+static void test_table(void **state)
+{
+	struct symbols s = SYMBOLS_INIT;
+	const struct symbol *first;
+	struct elf_image img;
+	struct err e = ERR_INIT;
+	uint64_t at = toolbox_nm("s.so", "alias");
+
+	(void)state;
+	assert_int_equal(indexing_image(&img, "s.so", &e), 0);
+	assert_int_equal(symbols_read(&s, &img, &e), 0);
+	assert_int_equal(symbols_finish(&s, &e), 0);
+	assert_true(symbols_at(&s, at, &first) >= 4);
+	assert_true(str_is(first->name, "alias"));
+	assert_int_equal(symbols_at(&s, at + 1, &first), 0);
+	for (size_t i = 1; i < s.span_count; i++)
+		assert_true(s.spans[i - 1].end <= s.spans[i].start);
+	assert_true(s.spans[symbols_span_from(&s, at)].start == at);
+	assert_int_equal(symbols_span_from(&s, UINT64_MAX), s.span_count);
+	symbols_deinit(&s);
+	indexing_close(&img);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_choice_among_aliases), cmocka_unit_test(test_nesting),
+		cmocka_unit_test(test_labels),		     cmocka_unit_test(test_no_size),
+		cmocka_unit_test(test_versions_ifunc_data),  cmocka_unit_test(test_dynsym_alone),
+		cmocka_unit_test(test_table),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
