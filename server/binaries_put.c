@@ -171,8 +171,6 @@ static int take_in(struct intake *in, struct err *e)
 	rc = store(in, e);
 	if (rc < 0)
 		return -1;
-	if (catalog_upstream_forget(in->b->cfg.catalog, in->ids, in->id_count, e))
-		return -1;
 	binary_cache_changed(in->b->rows, in->binary.id);
 	binary_cache_pardon(in->b->rows, in->ids, in->id_count);
 	return rc;
@@ -229,13 +227,26 @@ static void start_flight(struct binaries *b, const struct intake *in)
 		log_err(LOG_WARN, "flight_not_started", &why, NULL);
 }
 
+// What upstream servers said before is void: who uploads one file of a binary may know of more.
+static void forget_answers(struct binaries *b, const struct intake *in)
+{
+	struct err why;
+
+	if (catalog_upstream_forget(b->cfg.catalog, in->ids, in->id_count, &why))
+		log_err(LOG_WARN, "upstream_answers_not_forgotten", &why, NULL);
+}
+
 int binaries_put(struct binaries *b, const struct binaries_upload *u, struct binaries_put_result *ret,
 		 struct err *e)
 {
 	_cleanup_free_ struct intake *in = mem_zalloc(sizeof(*in));
 	int rc = in ? put(b, u, in, ret, e) : err_nomem(e);
 
-	if (rc >= 0 && in->binary.needs_index)
+	if (rc < 0)
+		return -1;
+	if (rc == BINARIES_STORED)
+		forget_answers(b, in);
+	if (in->binary.needs_index)
 		start_flight(b, in);
 	return rc;
 }

@@ -239,7 +239,7 @@ static int life_teardown(void **state)
 {
 	struct life *l = *state;
 
-	clock_shift_ms(0);
+
 	life_stop(l);
 	fake_upstream_free(l->server);
 	pthread_mutex_destroy(&l->woken.lock);

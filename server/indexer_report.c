@@ -197,6 +197,18 @@ static enum err_kind believable_kind(struct str code)
 	return ERR_INDEXER_CRASHED;
 }
 
+// It was given a descriptor; whoever reads the message never saw that name.
+static struct str without_fd_name(struct str detail)
+{
+	struct str rest = detail;
+	struct str name;
+
+	if (!str_has_prefix(detail, STR("fd:")) || !str_next(&rest, ' ', &name) || !rest.p ||
+	    !str_has_suffix(name, STR(":")))
+		return detail;
+	return rest;
+}
+
 void indexer_error_parse(struct str text, struct str said, struct err *e)
 {
 	_cleanup_(json_decrefp) json_t *report = NULL;
@@ -212,7 +224,6 @@ void indexer_error_parse(struct str text, struct str said, struct err *e)
 		return;
 	}
 	detail = json_get_str(error, "detail");
-	if (!detail.n)
-		detail = said;
+	detail = without_fd_name(detail.n ? detail : said);
 	err_set(e, believable_kind(json_get_str(error, "code")), STR_FMT, STR_ARG(detail));
 }

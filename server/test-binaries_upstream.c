@@ -64,6 +64,8 @@ static void the_executable_alone_is_better_than_nothing(void **state)
 	assert_true(a.headers_trusted);
 	assert_int_equal(refusals(l), 1);
 	// names could be better, but upstream has said no just now
+	wait_landed(l, made.id);
+	clock_shift_ms(2 * MINUTE_MS);
 	ask(l, made.id, made.work);
 	wait_landed(l, made.id);
 	assert_int_equal(refusals(l), 1);
