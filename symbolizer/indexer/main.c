@@ -14,6 +14,7 @@
 #include "symbolizer/indexer/index.h"
 #include "symbolizer/indexer/input_file.h"
 #include "symbolizer/indexer/probe.h"
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { REPORT_MAX = 16 << 20, PATH_SIZE = 4096 };
@@ -192,8 +193,15 @@ static int work(struct job *job, struct err *e)
 
 static int run(struct job *job, char **names, size_t n, struct err *e)
 {
-	if (open_all(job, names, n, e) || sandbox_enter(&job->limits, &job->sandbox, e) || work(job, e))
+	if (open_all(job, names, n, e) || sandbox_enter(&job->limits, &job->sandbox, e))
 		return -1;
+	if (work(job, e)) {
+		// memory that was denied here is denied for good: the limit is ours
+		if (e->kind == ERR_NOMEM)
+			err_set(e, ERR_INDEXER_MEMORY, "%s needs more than %" PRIu64 " MiB of memory",
+				job->names[FILE_ELF], job->limits.address_space >> 20);
+		return -1;
+	}
 	if (print(&job->report, stdout))
 		return err_set(e, ERR_IO, "the report cannot be written to stdout");
 	return 0;
