@@ -16,6 +16,11 @@ static int take_varint(struct pb_reader *r, uint64_t *ret, struct err *e)
 	const uint8_t *at = r->p;
 	uint64_t v = 0;
 
+	if (at < r->end && *at < 0x80) { // most are of one byte
+		*ret = *at;
+		r->p = at + 1;
+		return 0;
+	}
 	for (unsigned i = 0; i < VARINT_MAX; i++) {
 		uint8_t byte;
 
@@ -105,7 +110,7 @@ struct pb_packed pb_packed(const struct pb_field *f)
 	return (struct pb_packed){pb_reader(STR_EMPTY), true, f->value};
 }
 
-int pb_packed_next(struct pb_packed *p, uint64_t *ret, struct err *e)
+int pb_packed_next_any(struct pb_packed *p, uint64_t *ret, struct err *e)
 {
 	if (p->single) {
 		p->single = false;
@@ -117,7 +122,12 @@ int pb_packed_next(struct pb_packed *p, uint64_t *ret, struct err *e)
 	return take_varint(&p->r, ret, e) ? -1 : 1;
 }
 
-static size_t encode_varint(uint64_t v, uint8_t out[static VARINT_MAX])
+static size_t varint_size(uint64_t v)
+{
+	return (size_t)(70 - __builtin_clzll(v | 1)) / 7;
+}
+
+static size_t encode_varint(uint64_t v, uint8_t *out)
 {
 	size_t n = 0;
 
@@ -129,22 +139,35 @@ static size_t encode_varint(uint64_t v, uint8_t out[static VARINT_MAX])
 
 void pb_put_varint(struct buf *b, uint64_t v)
 {
-	uint8_t bytes[VARINT_MAX];
+	char *to = buf_reserve(b, varint_size(v));
 
-	buf_append(b, bytes, encode_varint(v, bytes));
+	if (to)
+		buf_commit(b, encode_varint(v, (uint8_t *)to));
+}
+
+static uint64_t tag_of(uint32_t number, enum pb_wire wire)
+{
+	return (uint64_t)number << 3 | wire;
 }
 
 void pb_put_tag(struct buf *b, uint32_t number, enum pb_wire wire)
 {
-	pb_put_varint(b, (uint64_t)number << 3 | wire);
+	pb_put_varint(b, tag_of(number, wire));
 }
 
 void pb_put_u64(struct buf *b, uint32_t number, uint64_t v)
 {
+	uint64_t tag = tag_of(number, PB_VARINT);
+	char *to;
+	size_t n;
+
 	if (!v)
 		return;
-	pb_put_tag(b, number, PB_VARINT);
-	pb_put_varint(b, v);
+	to = buf_reserve(b, varint_size(tag) + varint_size(v));
+	if (!to)
+		return;
+	n = encode_varint(tag, (uint8_t *)to);
+	buf_commit(b, n + encode_varint(v, (uint8_t *)to + n));
 }
 
 void pb_put_bytes(struct buf *b, uint32_t number, struct str s)
@@ -162,14 +185,22 @@ void pb_put_bytes_always(struct buf *b, uint32_t number, struct str s)
 
 void pb_put_packed(struct buf *b, uint32_t number, const uint64_t *v, size_t n)
 {
-	size_t mark;
+	size_t size = 0;
+	size_t at = 0;
+	char *to;
 
 	if (!n)
 		return;
-	mark = pb_open(b, number);
 	for (size_t i = 0; i < n; i++)
-		pb_put_varint(b, v[i]);
-	pb_close(b, mark);
+		size += varint_size(v[i]);
+	pb_put_tag(b, number, PB_BYTES);
+	pb_put_varint(b, size);
+	to = buf_reserve(b, size);
+	if (!to)
+		return;
+	for (size_t i = 0; i < n; i++)
+		at += encode_varint(v[i], (uint8_t *)to + at);
+	buf_commit(b, size);
 }
 
 size_t pb_open(struct buf *b, uint32_t number)

@@ -46,7 +46,25 @@ struct pb_packed {
 	uint64_t value;
 };
 struct pb_packed pb_packed(const struct pb_field *f);
-int pb_packed_next(struct pb_packed *p, uint64_t *ret, struct err *e) MUST_CHECK;
+int pb_packed_next_any(struct pb_packed *p, uint64_t *ret, struct err *e) MUST_CHECK;
+
+MUST_CHECK static inline int pb_packed_next(struct pb_packed *p, uint64_t *ret, struct err *e)
+{
+	const uint8_t *at = p->r.p;
+
+	// Nearly all numbers in a profile are of one or two bytes.
+	if (p->r.end - at >= 2 && at[0] < 0x80) {
+		*ret = at[0];
+		p->r.p = at + 1;
+		return 1;
+	}
+	if (p->r.end - at >= 2 && at[1] < 0x80) {
+		*ret = (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7;
+		p->r.p = at + 2;
+		return 1;
+	}
+	return pb_packed_next_any(p, ret, e);
+}
 
 void pb_put_varint(struct buf *b, uint64_t v); /* without a tag */
 void pb_put_tag(struct buf *b, uint32_t number, enum pb_wire wire);

@@ -238,11 +238,20 @@ static int take_message(struct decoder *d, const struct pprof_message *m, struct
 // Numbers in a repeated field: a packed varint ends at each byte without the high bit.
 static size_t count_numbers(const struct pb_field *f)
 {
+	const uint64_t each_byte = 0x0101010101010101;
 	size_t n = 0;
+	size_t i = 0;
 
 	if (f->wire != PB_BYTES)
 		return 1;
-	for (size_t i = 0; i < f->bytes.n; i++)
+	for (; f->bytes.n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+		uint64_t eight;
+
+		memcpy(&eight, f->bytes.p + i, sizeof(eight));
+		// One in each byte whose high bit is clear; the product adds them up in the top byte.
+		n += (~eight >> 7 & each_byte) * each_byte >> 56;
+	}
+	for (; i < f->bytes.n; i++)
 		n += !(f->bytes.p[i] & 0x80);
 	return n;
 }
