@@ -29,11 +29,11 @@ finish() {
 trap finish EXIT
 
 build_workloads() {
-	g++ -O2 -g -fno-omit-frame-pointer -o "$work/matrix.full" $here/cpp/matrix.cc ${1:+"$1" -DUNHEX_DEMO_SAMPLER}
+	g++ -O2 -g -fno-omit-frame-pointer -o "$work/matrix.full" $here/cpp/matrix.cc ${sampler:+"$sampler"}
 	"$build/unhex" extract "$work/matrix.full" -o "$work/matrix.debug"
 	strip -o "$work/matrix" "$work/matrix.full"
 	(cd $here/go && GO111MODULE=off CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$work/sieve" sieve.go)
-	gcc -O2 -fno-omit-frame-pointer -o "$work/churn" $here/c/churn.c ${1:+"$1" -DUNHEX_DEMO_SAMPLER}
+	gcc -O2 -fno-omit-frame-pointer -o "$work/churn" $here/c/churn.c ${sampler:+"$sampler"}
 	strip "$work/churn"
 }
 
@@ -69,7 +69,6 @@ sample_by_ebpf() {
 
 # No eBPF here: each C and C++ workload samples itself by SIGPROF and leaves raw addresses behind.
 sample_by_sigprof() {
-	build_workloads $here/sampler/sigprof_sampler.c
 	for program in matrix sieve churn; do
 		UNHEX_SAMPLES=$work/$program.samples "$work/$program" "$seconds" >/dev/null &
 		started+=("$!")
@@ -88,6 +87,8 @@ sample_by_sigprof() {
 
 rm -rf "$work"
 mkdir -p "$work"
+sampler=
+"$build/unhex-agent" --check >"$work/check.log" 2>&1 || sampler=$here/sampler/sigprof_sampler.c
 say "Building three workloads: matrix (C++), sieve (Go, -s -w), churn (C)"
 build_workloads
 ls -l "$work/matrix" "$work/matrix.debug" "$work/sieve" "$work/churn" | awk '{ printf "  %9d bytes  %s\n", $5, $9 }'
@@ -101,7 +102,7 @@ say "Uploading: matrix's debug file, and the Go executable; churn stays unknown"
 
 from=$(date +%s)
 say "Sampling at 99 Hz for $seconds seconds"
-if "$build/unhex-agent" --check >"$work/check.log" 2>&1; then
+if [ -z "$sampler" ]; then
 	sample_by_ebpf
 else
 	echo "eBPF sampling is not permitted here. What is missing:"
