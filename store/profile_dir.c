@@ -480,8 +480,11 @@ struct search {
 	struct found **last;
 };
 
-static int too_much(struct err *e)
+// The arena gave nothing: at its cap, or because memory has run out.
+static int too_much(const struct search *s, struct err *e)
 {
+	if (s->arena.used < FOUND_BYTES / 2)
+		return err_nomem(e);
 	return err_set(e, ERR_TOO_LARGE,
 		       "the query matches more segments than memory allows; ask for less time or fewer "
 		       "series");
@@ -502,7 +505,7 @@ static int find_unresolved(struct sql *c, struct search *s, struct found *f, str
 		if (!ids)
 			ids = arena_array(&s->arena, (size_t)query_col_i64(&q), struct str);
 		if (!ids || !(ids[n] = arena_str(&s->arena, id)).p)
-			return too_much(e);
+			return too_much(s, e);
 		n++;
 	}
 	f->segment.unresolved = ids;
@@ -516,7 +519,7 @@ static int add_found(struct sql *c, struct query *q, struct search *s, struct pr
 	struct found *f = arena_new(&s->arena, struct found);
 
 	if (!f)
-		return too_much(e);
+		return too_much(s, e);
 	f->id = query_col_i64(q);
 	f->segment.series = series;
 	f->segment.from_unix_ns = query_col_i64(q);
@@ -525,7 +528,7 @@ static int add_found(struct sql *c, struct query *q, struct search *s, struct pr
 	f->size = (uint64_t)query_col_i64(q);
 	f->path = (char *)arena_str(&s->arena, query_col_str(q)).p;
 	if (!f->path)
-		return too_much(e);
+		return too_much(s, e);
 	if (find_unresolved(c, s, f, e))
 		return -1;
 	*s->last = f;
@@ -557,12 +560,12 @@ static int keep_series(struct search *s, const struct profile_series *series, st
 	struct profile_label *labels = arena_array(&s->arena, series->n, struct profile_label);
 
 	if (!labels)
-		return too_much(e);
+		return too_much(s, e);
 	for (size_t i = 0; i < series->n; i++) {
 		labels[i].name = arena_str(&s->arena, series->labels[i].name);
 		labels[i].value = arena_str(&s->arena, series->labels[i].value);
 		if (!labels[i].name.p || !labels[i].value.p)
-			return too_much(e);
+			return too_much(s, e);
 	}
 	*ret = (struct profile_series){labels, series->n};
 	return 0;
