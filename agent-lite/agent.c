@@ -118,13 +118,17 @@ static uint64_t next_event_ms(const struct agent *a)
 	return a->collector.ship ? MIN(next, a->next_flush_ms) : next;
 }
 
-static int keep_house(struct agent *a, uint64_t now, struct err *e)
+static void keep_house(struct agent *a, uint64_t now)
 {
+	struct err err = ERR_INIT;
+
 	if (now < a->next_housekeeping_ms)
-		return 0;
+		return;
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	processes_expire(&a->processes, PROCESS_IDLE_MS);
-	return sampler_follow_cpus(a->sampler, e);
+	// The CPUs that are sampled go on being sampled.
+	if (sampler_follow_cpus(a->sampler, &err) < 0)
+		log_err(LOG_WARN, "cpus_not_followed", &err, NULL);
 }
 
 /* Drains the ring, ships when a window is over. */
@@ -141,7 +145,8 @@ static int turn(struct agent *a, struct err *e)
 		if (collector_flush(&a->collector, e) < 0)
 			return -1;
 	}
-	return keep_house(a, now, e);
+	keep_house(a, now);
+	return 0;
 }
 
 static bool told_to_stop(const struct agent *a)
