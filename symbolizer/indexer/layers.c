@@ -116,6 +116,8 @@ int layers_flatten(struct layers *l, layers_sink *sink, void *ctx, struct err *e
 	size_t open = 0;
 	uint64_t from = 0;
 
+	if (!l->n)
+		return 0;
 	if (l->n == 1) {
 		sink(ctx, l->items[0].start, l->items[0].end, l->items[0].value);
 		return 0;
