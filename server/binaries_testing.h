@@ -128,7 +128,7 @@ static void make_subjects(void)
 		 made.other_id);
 }
 
-static int life_group_setup(void **state)
+UNUSED static int life_group_setup(void **state)
 {
 	if (toolbox_setup(state))
 		return -1;
@@ -141,7 +141,7 @@ static int life_group_setup(void **state)
 	return 0;
 }
 
-static int life_group_teardown(void **state)
+UNUSED static int life_group_teardown(void **state)
 {
 	free(made.debug.bytes);
 	free(made.stripped.bytes);
@@ -167,7 +167,7 @@ static void open_stores(struct life *l)
 }
 
 /* From here on the server answers. */
-static void life_start(struct life *l)
+UNUSED static void life_start(struct life *l)
 {
 	struct err e = ERR_INIT;
 	struct upstream_config up = {
@@ -210,7 +210,7 @@ static void life_stop(struct life *l)
 	l->catalog = NULL;
 }
 
-static int life_setup(void **state)
+UNUSED static int life_setup(void **state)
 {
 	struct life *l = calloc(1, sizeof(*l));
 
@@ -235,7 +235,7 @@ static int life_setup(void **state)
 	return 0;
 }
 
-static int life_teardown(void **state)
+UNUSED static int life_teardown(void **state)
 {
 	struct life *l = *state;
 
