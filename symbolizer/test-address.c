@@ -1,38 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/address.h"
 
+#include "tests/unit/elf_headers.h"
 #include "tests/unit/toolbox.h"
-#include <elf.h>
-#include <fcntl.h>
-
-// ---- a minimal reader of program headers, the test's own -----------------------------------------
-
-static struct program_header header_space[PROGRAM_HEADERS_MAX];
-
-static struct program_headers read_headers(const char *name)
-{
-	size_t n = 0;
-	char *bytes = toolbox_read(name, &n);
-	Elf64_Ehdr eh;
-	size_t count = 0;
-
-	assert_true(n >= sizeof(eh));
-	memcpy(&eh, bytes, sizeof(eh));
-	for (size_t i = 0; i < eh.e_phnum; i++) {
-		Elf64_Phdr ph;
-
-		assert_true(range_fits(eh.e_phoff + i * sizeof(ph), sizeof(ph), n));
-		memcpy(&ph, bytes + eh.e_phoff + i * sizeof(ph), sizeof(ph));
-		if (ph.p_type != PT_LOAD)
-			continue;
-		header_space[count++] = (struct program_header){
-			.vaddr = ph.p_vaddr, .memsz = ph.p_memsz, .offset = ph.p_offset,
-			.filesz = ph.p_filesz, .align = ph.p_align, .flags = ph.p_flags};
-	}
-	free(bytes);
-	assert_true(count > 0);
-	return (struct program_headers){header_space, count, true};
-}
 
 static const struct program_header *executable(const struct program_headers *h)
 {
@@ -116,14 +86,11 @@ static bool build(const char *name, const char *options)
 
 static struct program_headers debug_headers(const char *name)
 {
-	struct program_headers h;
 	char debug[64];
 
 	snprintf(debug, sizeof(debug), "%s.debug", name);
 	assert_int_equal(toolbox_run("objcopy --only-keep-debug %s %s", name, debug), 0);
-	h = read_headers(debug);
-	h.trusted = false;
-	return h;
+	return elf_headers(debug, false);
 }
 
 // With the executable's own program headers, and with those that objcopy leaves in the debug file.
@@ -136,7 +103,7 @@ static void check_process(const char *name, const char *options, enum address_ru
 
 	assert_true(build(name, options));
 	p = run_process(name);
-	h = read_headers(name);
+	h = elf_headers(name, true);
 	assert_int_equal(address_to_va(&p.mapping, &h, p.runtime, &va), with_own);
 	assert_int_equal(va, p.linked);
 
@@ -171,7 +138,7 @@ static void a_pie_linked_elsewhere(void **state)
 	(void)state;
 	assert_true(build("elsewhere", "-pie -fPIE -Wl,-z,separate-code -Wl,-Ttext-segment=0x10000000"));
 	p = run_process("elsewhere");
-	h = read_headers("elsewhere");
+	h = elf_headers("elsewhere", true);
 	assert_true(p.linked > 0x10000000);
 	assert_true(address_is_known(address_to_va(&p.mapping, &h, p.runtime, &va)));
 	assert_int_equal(va, p.linked);
@@ -202,7 +169,7 @@ static void a_pie_of_lld(void **state)
 	}
 	check_process("lld", "-pie -fPIE -fuse-ld=lld", ADDRESS_BY_FILE_OFFSET,
 		      ADDRESS_BY_SEGMENT_SIZE);
-	h = read_headers("lld");
+	h = elf_headers("lld", true);
 	assert_int_not_equal(executable(&h)->vaddr, executable(&h)->offset);
 }
 
@@ -216,7 +183,7 @@ static void the_alloy_convention(void **state)
 	(void)state;
 	assert_true(build("alloy", "-pie -fPIE"));
 	target = toolbox_nm("alloy", "target");
-	h = read_headers("alloy");
+	h = elf_headers("alloy", true);
 	m.start = executable(&h)->vaddr & ~(uint64_t)4095;
 	m.limit = executable(&h)->vaddr + executable(&h)->memsz;
 	m.file_offset = executable(&h)->offset;
@@ -239,7 +206,7 @@ static void file_offsets_of_a_real_binary(void **state)
 	(void)state;
 	assert_true(build("offsets", "-pie -fPIE -Wl,-Ttext-segment=0x10000000"));
 	target = toolbox_nm("offsets", "target");
-	h = read_headers("offsets");
+	h = elf_headers("offsets", true);
 	x = executable(&h);
 	assert_int_equal(address_from_offset(&h, target - x->vaddr + x->offset, &va),
 			 ADDRESS_BY_FILE_OFFSET);

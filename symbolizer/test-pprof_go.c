@@ -6,8 +6,8 @@
 #include "base/compress.h"
 #include "symbolizer/address.h"
 #include "symbolizer/pprof_top.h"
+#include "tests/unit/elf_headers.h"
 #include "tests/unit/toolbox.h"
-#include <elf.h>
 
 static const char program[] =
 	"package main\n"
@@ -222,33 +222,10 @@ static void top_agrees_with_go(void **state)
 
 // ---- addresses -----------------------------------------------------------------------------------
 
-static size_t read_headers(const char *name, struct program_header *out)
-{
-	size_t n, count = 0;
-	char *bytes = toolbox_read(name, &n);
-	Elf64_Ehdr eh;
-
-	assert_true(n >= sizeof(eh));
-	memcpy(&eh, bytes, sizeof(eh));
-	for (size_t i = 0; i < eh.e_phnum; i++) {
-		Elf64_Phdr ph;
-
-		assert_true(range_fits(eh.e_phoff + i * sizeof(ph), sizeof(ph), n));
-		memcpy(&ph, bytes + eh.e_phoff + i * sizeof(ph), sizeof(ph));
-		if (ph.p_type == PT_LOAD)
-			out[count++] = (struct program_header){
-				.vaddr = ph.p_vaddr, .memsz = ph.p_memsz, .offset = ph.p_offset,
-				.filesz = ph.p_filesz, .align = ph.p_align, .flags = ph.p_flags};
-	}
-	free(bytes);
-	return count;
-}
-
 // Each location that Go named main.burn must lie just behind that symbol's address by nm.
 static void check_addresses(const char *binary, const char *profile, enum address_rule want)
 {
-	static struct program_header space[PROGRAM_HEADERS_MAX];
-	const struct program_headers h = {space, read_headers(binary, space), true};
+	const struct program_headers h = elf_headers(binary, true);
 	uint64_t burn = toolbox_nm(binary, "main.burn");
 	size_t met = 0;
 
