@@ -49,16 +49,6 @@ static int open_signals(struct agent *a, struct err *e)
 	return a->signals < 0 ? err_sys(e, errno, "signalfd") : 0;
 }
 
-static void read_kernel(struct agent *a)
-{
-	struct err err = ERR_INIT;
-
-	if (kernel_image_read(&a->kernel, &err) < 0)
-		log_err(LOG_WARN, "kernel_unnamed", &err, NULL);
-	else
-		module_cache_set_kernel(a->modules, &a->kernel.id);
-}
-
 static int open_sink(struct agent *a, struct err *e)
 {
 	struct sink_config config;
@@ -83,9 +73,17 @@ static int start_sampler(struct agent *a, struct err *e)
 
 static int start(struct agent *a, struct err *e)
 {
+	struct err unnamed = ERR_INIT;
+	bool known;
+
 	if (open_signals(a, e) < 0 || module_cache_new(NULL, &a->modules, e) < 0)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
+	// Before sampling starts: it takes a while. Said after: without sampling it does not
+	// matter.
+	known = kernel_image_read(&a->kernel, &unnamed) == 0;
+	if (known)
+		module_cache_set_kernel(a->modules, &a->kernel.id);
 	if (open_sink(a, e) < 0)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
@@ -94,7 +92,8 @@ static int start(struct agent *a, struct err *e)
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : sink_ship;
 	if (start_sampler(a, e) < 0)
 		return -1;
-	read_kernel(a);
+	if (!known)
+		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
 	return 0;
 }
 
