@@ -187,7 +187,7 @@ static int start_http(struct app *a, struct err *e)
 		},
 	};
 
-	return http_start(&cfg, &a->http, e);
+	return http_open(&cfg, &a->http, e) || http_start(a->http, e) ? -1 : 0;
 }
 
 // Connections, blobs and mapped indexes all cost descriptors; the soft limit is often 1024.

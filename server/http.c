@@ -18,6 +18,7 @@ enum { BACKLOG = 1024, URL_MAX = 80, MHD_MEMORY_STEP = 16 * 1024, LAST_WORDS_MS 
 struct http {
 	struct MHD_Daemon *daemon;
 	struct exchanges *exchanges;
+	struct http_config cfg; // what http_start() needs; its strings are not kept
 	int fd; // the listening socket; -1 once given back
 	uint16_t port;
 	char url[URL_MAX];
@@ -157,8 +158,9 @@ static size_t leave_escaped(UNUSED void *cls, UNUSED struct MHD_Connection *c, c
 	return strlen(s);
 }
 
-static int start_daemon(struct http *h, const struct http_config *cfg, struct err *e)
+int http_start(struct http *h, struct err *e)
 {
+	const struct http_config *cfg = &h->cfg;
 	const struct MHD_OptionItem options[] = {
 		{MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_mhd, NULL}, // first: the others may complain
 		{MHD_OPTION_LISTEN_SOCKET, h->fd, NULL},
@@ -186,15 +188,16 @@ static int start_daemon(struct http *h, const struct http_config *cfg, struct er
 	return 0;
 }
 
-int http_start(const struct http_config *cfg, struct http **ret, struct err *e)
+int http_open(const struct http_config *cfg, struct http **ret, struct err *e)
 {
 	struct http *h = mem_zalloc(sizeof(*h));
 
 	if (!h)
 		return err_nomem(e);
 	h->fd = -1;
-	if (open_socket(h, cfg->listen, e) || exchanges_new(&cfg->exchange, &h->exchanges, e) ||
-	    start_daemon(h, cfg, e)) {
+	h->cfg = *cfg;
+	h->cfg.listen = NULL;
+	if (open_socket(h, cfg->listen, e) || exchanges_new(&cfg->exchange, &h->exchanges, e)) {
 		http_stop(h, 0);
 		return -1;
 	}

@@ -24,7 +24,10 @@ struct http_config {
 /* Is every address that ADDR:PORT stands for a loopback one? ERR_CONFIG where it does not parse. */
 int http_listen_is_loopback(const char *listen, bool *ret, struct err *e) MUST_CHECK;
 
-int http_start(const struct http_config *cfg, struct http **ret, struct err *e) MUST_CHECK;
+/* Binds the socket and starts the lanes: clients may connect, and wait. */
+int http_open(const struct http_config *cfg, struct http **ret, struct err *e) MUST_CHECK;
+/* Requests run from now on, and may use *h. */
+int http_start(struct http *h, struct err *e) MUST_CHECK;
 /* "http://127.0.0.1:8002" */
 const char *http_url(const struct http *h);
 uint16_t http_port(const struct http *h);

@@ -181,7 +181,8 @@ static int start_server(UNUSED void **state)
 	set_gate(false);
 	atomic_store(&parked_waker, NULL);
 	atomic_store(&sunk, 0);
-	assert_ok(http_start(&cfg, &server, &e));
+	assert_ok(http_open(&cfg, &server, &e));
+	assert_ok(http_start(server, &e));
 	return 0;
 }
 
@@ -584,7 +585,8 @@ static void body_memory_is_bounded(UNUSED void **state)
 
 	http_stop(server, 1000);
 	cfg.exchange.max_body_memory = 10000;
-	assert_ok(http_start(&cfg, &server, &e));
+	assert_ok(http_open(&cfg, &server, &e));
+	assert_ok(http_start(server, &e));
 	holder = connect_to_server();
 	send_text(holder, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n");
 	for (int i = 0; i < 8; i++) {
