@@ -8,6 +8,7 @@
 
 #include "base/pb.h"
 #include "symbolizer/pprof.h"
+#include <stdio.h>
 
 struct wire {
 	struct buf b;
