@@ -116,7 +116,7 @@ deps:
 	@ci/deps.sh
 
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@BUILD=$(BUILD) tests/demo/run.sh
 
 test: deps
