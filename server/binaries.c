@@ -150,35 +150,42 @@ static int find_stored(struct binaries *b, const struct binaries_ask *ask, int64
 	return rc < 0 ? -1 : ARTIFACT_ABSENT;
 }
 
-static int may_come(struct binaries *b, const struct binaries_ask *ask, unsigned want, bool *ret,
-		    struct err *e)
-{
-	char reason[VERDICT_MAX];
-
-	*ret = false;
-	if (ask->local_only || binary_cache_verdict(b->rows, ask->ids, ask->n, want, reason))
-		return 0;
-	return binaries_may_ask(b, ask->ids, ask->n, ask->type, ret, e);
-}
-
 /*
  * "Not there" is an answer that clients keep; "could not be asked" must not be told as one. A failure is
  * remembered for a short while, and so long this is it.
  */
+static int failed_lately(struct err *e)
+{
+	return err_set(e, ERR_UPSTREAM, "the upstream servers failed; whether they have it is not known");
+}
+
 static int absent_or_unknown(struct binaries *b, const struct binaries_ask *ask, struct err *e)
 {
 	const struct build_id *id = binaries_gnu_id(ask->ids, ask->n);
 	enum upstream_answer answer;
 	int rc;
 
-	if (!id || ask->local_only || !upstream_configured(b->cfg.upstream))
+	if (!id || !upstream_configured(b->cfg.upstream))
 		return ARTIFACT_ABSENT;
 	rc = catalog_upstream_get(b->cfg.catalog, id, ask->type, &answer, e);
 	if (rc < 0)
 		return -1;
-	if (rc == CATALOG_NOT_FOUND || answer != UPSTREAM_ERROR)
+	return rc == 0 && answer == UPSTREAM_ERROR ? failed_lately(e) : ARTIFACT_ABSENT;
+}
+
+// It is not here: READY when it may come, else ABSENT.
+static int may_come(struct binaries *b, const struct binaries_ask *ask, unsigned want, struct err *e)
+{
+	struct verdict verdict;
+	bool may;
+
+	if (ask->local_only)
 		return ARTIFACT_ABSENT;
-	return err_set(e, ERR_UPSTREAM, "the upstream servers failed; whether they have it is not known");
+	if (binary_cache_verdict(b->rows, ask->ids, ask->n, want, &verdict))
+		return verdict.failed ? failed_lately(e) : ARTIFACT_ABSENT;
+	if (binaries_may_ask(b, ask->ids, ask->n, ask->type, &may, e))
+		return -1;
+	return may ? ARTIFACT_READY : absent_or_unknown(b, ask, e);
 }
 
 int binaries_artifact(struct binaries *b, const struct binaries_ask *ask, struct catalog_file *ret,
@@ -190,15 +197,13 @@ int binaries_artifact(struct binaries *b, const struct binaries_ask *ask, struct
 		.wants = ask->type == FILE_DEBUGINFO ? FLIGHT_DEBUGINFO : FLIGHT_EXECUTABLE,
 		.forwarded = ask->forwarded,
 	};
-	bool may;
 	int rc = find_stored(b, ask, &join.binary, ret, e);
 
 	if (rc != ARTIFACT_ABSENT)
 		return rc;
-	if (may_come(b, ask, join.wants, &may, e))
-		return -1;
-	if (!may)
-		return absent_or_unknown(b, ask, e);
+	rc = may_come(b, ask, join.wants, e);
+	if (rc != ARTIFACT_READY)
+		return rc;
 	return flights_join(b->flights, &join, e) ? -1 : ARTIFACT_PENDING;
 }
 

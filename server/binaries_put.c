@@ -20,6 +20,8 @@ struct intake {
 	enum file_type type; /* what it is, whatever it was called */
 	struct blob_info blob;
 	struct binary binary;
+	int64_t before[IDS_MAX]; /* rows that had these IDs; they may become one */
+	size_t before_count;
 };
 
 // ---- is it what it claims to be? -----------------------------------------------------------------------
@@ -90,6 +92,30 @@ static bool is_better(const struct intake *in, const struct catalog_file *than)
 	if (in->u->trust != than->trust)
 		return in->u->trust > than->trust;
 	return (int)in->probe.quality > than->quality;
+}
+
+static int note_rows(struct intake *in, struct err *e)
+{
+	for (size_t i = 0; i < in->id_count; i++) {
+		int rc = catalog_find(in->b->cfg.catalog, &in->ids[i], 1, &in->binary, e);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			in->before[in->before_count++] = in->binary.id;
+	}
+	return 0;
+}
+
+// Rows in memory that are not so any more, joined ones too.
+static void tell_cache(struct intake *in)
+{
+	for (size_t i = 0; i < in->before_count; i++) {
+		if (!i || in->before[i] != in->before[i - 1])
+			binary_cache_changed(in->b->rows, in->before[i]);
+	}
+	binary_cache_changed(in->b->rows, in->binary.id);
+	binary_cache_pardon(in->b->rows, in->ids, in->id_count);
 }
 
 /*
@@ -164,15 +190,16 @@ static int store(struct intake *in, struct err *e)
 
 static int take_in(struct intake *in, struct err *e)
 {
-	int rc = foresee(in, e);
+	int rc;
 
+	if (note_rows(in, e))
+		return -1;
+	rc = foresee(in, e);
 	if (rc)
 		return rc;
 	rc = store(in, e);
-	if (rc < 0)
-		return -1;
-	binary_cache_changed(in->b->rows, in->binary.id);
-	binary_cache_pardon(in->b->rows, in->ids, in->id_count);
+	if (rc >= 0)
+		tell_cache(in);
 	return rc;
 }
 

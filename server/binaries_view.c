@@ -128,13 +128,13 @@ static int answer_failed(struct binaries_view *v, const struct wanted *w,
 static int answer_absent(struct binaries_view *v, const struct wanted *w,
 			 const struct binary_row *row, struct module *ret, struct err *e)
 {
-	char reason[VERDICT_MAX];
+	struct verdict verdict;
 	bool may;
 
 	if (row && row->reason)
 		return answer_failed(v, w, row, ret, e);
-	if (binary_cache_verdict(v->b->rows, w->ids, w->n, FLIGHT_NAMES, reason))
-		return answer_without(v, MODULE_MISSING, reason, ret);
+	if (binary_cache_verdict(v->b->rows, w->ids, w->n, FLIGHT_NAMES, &verdict))
+		return answer_without(v, MODULE_MISSING, verdict.reason, ret);
 	may = row && row->needs_index;
 	if (!may && may_ask_any(v->b, w, &may, e))
 		return -1;
@@ -320,12 +320,12 @@ static int recall(struct binaries_view *v, struct view_module *m, uint32_t gener
 // Can the index be had again? Then the module is pending, though names were at hand for other addresses.
 static int want_index_back(struct binaries_view *v, struct view_module *m, struct err *e)
 {
-	char reason[VERDICT_MAX];
+	struct verdict verdict;
 	int rc;
 
 	m->asked = true;
 	m->hopeless = m->row->reason || binary_cache_verdict(v->b->rows, m->id.ids, m->id.n,
-							     FLIGHT_NAMES, reason);
+							     FLIGHT_NAMES, &verdict);
 	if (m->hopeless)
 		return 0;
 	rc = send_for(v, &m->id, FLIGHT_NAMES, e);

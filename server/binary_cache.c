@@ -194,7 +194,7 @@ void binary_cache_changed(struct binary_cache *c, int64_t binary)
 // ---- verdicts ---------------------------------------------------------------------------------------------
 
 bool binary_cache_verdict(struct binary_cache *c, const struct build_id *ids, size_t n,
-			  unsigned want, char ret_reason[static VERDICT_MAX])
+			  unsigned want, struct verdict *ret)
 {
 	char text[KEY_MAX];
 	struct str key = candidates_key(ids, n, text);
@@ -206,7 +206,7 @@ bool binary_cache_verdict(struct binary_cache *c, const struct build_id *ids, si
 	v = map_get(&c->verdicts, key);
 	holds = v && (v->lacking & want) && now < v->until_ms;
 	if (holds)
-		memcpy(ret_reason, v->reason, VERDICT_MAX);
+		*ret = *v;
 	pthread_mutex_unlock(&c->lock);
 	return holds;
 }

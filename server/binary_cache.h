@@ -46,12 +46,13 @@ void binary_cache_changed(struct binary_cache *c, int64_t binary);
 enum { VERDICT_MAX = 512 };
 struct verdict {
 	unsigned lacking; /* enum flight_want: what is not to be had */
+	bool failed;      /* it could not be found out: no news of whether it exists */
 	uint64_t until_ms; /* clock_mono_ms() */
 	char reason[VERDICT_MAX];
 };
 /* Is there a verdict on these candidates that still holds, and says that `want` is not to be had? */
 bool binary_cache_verdict(struct binary_cache *c, const struct build_id *ids, size_t n,
-			  unsigned want, char ret_reason[static VERDICT_MAX]);
+			  unsigned want, struct verdict *ret);
 void binary_cache_judge(struct binary_cache *c, const struct build_id *ids, size_t n,
 			const struct verdict *v);
 /* New files have come: every verdict that may be on one of these IDs is void. */

@@ -190,7 +190,7 @@ static void judge(struct flight *f, const struct holdings *h)
 {
 	const struct binaries_config *cfg = &f->binaries->cfg;
 	uint64_t ms = 1000 * (f->why.kind ? cfg->error_s : cfg->absent_s);
-	struct verdict v = {.lacking = still_lacking(f, h)};
+	struct verdict v = {.lacking = still_lacking(f, h), .failed = f->why.kind != ERR_NONE};
 
 	if (!v.lacking || f->why.kind == ERR_SHUTTING_DOWN)
 		return;

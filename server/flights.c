@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { INTAKE_THREADS = 2, KEY_MAX = BUILD_ID_TEXT };
+enum { INTAKE_THREADS = 4, KEY_MAX = BUILD_ID_TEXT };
 
 struct flight_key {
 	struct flight_key *next;

@@ -135,6 +135,42 @@ static void what_is_not_what_it_claims_is_refused(void **state)
 	assert_false(known(l, made.other_id));
 }
 
+// A file of two IDs that were two binaries makes them one; who asked by the other ID learns of it.
+static void joined_binaries_share_names(void **state)
+{
+	struct life *l = LIFE(state);
+	struct binaries_put_result ret = {.probe_json = NULL};
+	_cleanup_close_ int fd = -1;
+	struct build_id ids[2];
+	struct build_id alias[2];
+	struct err e = ERR_INIT;
+	struct binaries_upload u = {.claimed = ids, .aliases = alias,
+				    .trust = TRUST_UPLOAD, .origin = "ci", .force = true};
+	char path[256];
+	struct answer a;
+
+	start_alone(l);
+	assert_ok(put(l, made.id, &made.stripped, FILE_EXECUTABLE, &e));
+	assert_ok(put(l, made.other_id, &made.other_debug, FILE_DEBUGINFO, &e));
+	wait_landed(l, made.id);
+	wait_landed(l, made.other_id);
+	a = ask(l, made.other_id, made.work);
+	assert_int_equal(a.status, MODULE_OK);
+	snprintf(path, sizeof(path), "%s/one.debug", toolbox_dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	parse_id(made.id, ids, &u.claimed_count);
+	parse_id(made.other_id, alias, &u.alias_count);
+	u.fd = fd;
+	assert_ok(binaries_put(l->b, &u, &ret, &e));
+	free(ret.probe_json);
+	wait_landed(l, made.id);
+	a = ask(l, made.other_id, made.work);
+	assert_work(&a);
+	a = ask(l, made.id, made.work);
+	assert_work(&a);
+	assert_int_equal(row(l, made.other_id).id, row(l, made.id).id);
+}
+
 // ---- indexers that fail ---------------------------------------------------------------------------------------
 
 static void indexing_fails(struct life *l, const char *line, const char *code, const char *part)
@@ -397,6 +433,7 @@ int main(void)
 		T(better_files_make_a_new_generation),
 		T(an_unstripped_file_is_both),
 		T(what_is_not_what_it_claims_is_refused),
+		T(joined_binaries_share_names),
 		T(a_crashed_indexer_is_a_reason),
 		T(a_killed_indexer_is_a_reason),
 		T(a_slow_indexer_is_a_reason),

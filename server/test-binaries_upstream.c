@@ -271,6 +271,31 @@ static void what_upstream_lacks_is_absent(void **state)
 	assert_int_equal(refusals(l), 1);
 }
 
+static void what_could_not_be_asked_is_not_absent(void **state)
+{
+	struct life *l = LIFE(state);
+	struct binaries_waiting w = {.wait_ms = PATIENCE_MS, .wake = on_wake, .ctx = &l->woken};
+	struct catalog_file file;
+	struct build_id ids[2];
+	struct binaries_ask what = {.ids = ids, .type = FILE_DEBUGINFO};
+	struct err e = ERR_INIT;
+
+	parse_id(made.id, ids, &what.n);
+	fake_upstream_route(l->server, made.debuginfo_path, 503, "", 0);
+	life_start(l);
+	assert_int_equal(binaries_artifact(l->b, &what, &file, &e), ARTIFACT_PENDING);
+	if (binaries_wait_id(l->b, ids, what.n, UNTIL_FILES, &w, &e) == 0)
+		wait_woken(&l->woken, 1);
+	for (unsigned restart = 0; restart < 2; restart++) {
+		assert_int_equal(binaries_artifact(l->b, &what, &file, &e), -1);
+		assert_err(&e, ERR_UPSTREAM, "whether they have it is not known");
+		life_stop(l);
+		life_start(l);
+	}
+	what.local_only = true;
+	assert_int_equal(binaries_artifact(l->b, &what, &file, &e), ARTIFACT_ABSENT);
+}
+
 // ---- loss -----------------------------------------------------------------------------------------------------
 
 static void lost_files_are_fetched_again(void **state)
@@ -389,6 +414,7 @@ int main(void)
 		T(waiting_has_an_end),
 		T(files_are_fetched_for_those_who_ask),
 		T(what_upstream_lacks_is_absent),
+		T(what_could_not_be_asked_is_not_absent),
 		T(lost_files_are_fetched_again),
 		T(an_upload_is_improved_from_upstream),
 		T(a_crowd_finds_the_same_names),

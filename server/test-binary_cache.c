@@ -97,11 +97,11 @@ static void rows_are_read_once(void **state)
 
 static bool judged(struct fixture *f, const struct build_id *ids, size_t n, unsigned want)
 {
-	char reason[VERDICT_MAX];
-	bool yes = binary_cache_verdict(f->cache, ids, n, want, reason);
+	struct verdict v;
+	bool yes = binary_cache_verdict(f->cache, ids, n, want, &v);
 
 	if (yes)
-		assert_string_equal(reason, "nobody has it");
+		assert_string_equal(v.reason, "nobody has it");
 	return yes;
 }
 
