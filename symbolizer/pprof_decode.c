@@ -4,8 +4,6 @@
 #include "base/map.h"
 #include "base/pb.h"
 #include "symbolizer/pprof_schema.h"
-#include <stdarg.h>
-#include <stdio.h>
 
 // Fields of the profile come in any order, but strings, mappings and functions are referred to by
 // number. So the first two passes only sort messages by kind; each kind is decoded when all it refers
@@ -46,17 +44,7 @@ struct unknown {
 	size_t max;
 };
 
-static int bad(struct decoder *d, const char *fmt, ...) PRINTF(2, 3);
-static int bad(struct decoder *d, const char *fmt, ...)
-{
-	struct err why = ERR_INIT;
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why.msg, sizeof(why.msg), fmt, ap);
-	va_end(ap);
-	return err_set(d->e, ERR_BAD_PPROF, "%s", why.msg);
-}
+#define bad(d, ...) err_set((d)->e, ERR_BAD_PPROF, __VA_ARGS__)
 
 // Says which message it was; damage found by the wire reader becomes ours.
 static int bad_at(struct decoder *d, const char *what, size_t i)

@@ -31,7 +31,8 @@ static int take_pair(struct str bytes, const char *what, struct str ret[static 2
 	struct pb_field f;
 	int more;
 
-	ret[0] = ret[1] = STR_EMPTY;
+	ret[0] = STR_EMPTY;
+	ret[1] = STR_EMPTY;
 	while ((more = pb_next(&r, &f, e)) > 0) {
 		if (f.number != 1 && f.number != 2)
 			continue;

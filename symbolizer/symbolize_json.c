@@ -236,32 +236,38 @@ static int answer_request(struct work *w, const json_t *root)
 	return buf_check(w->out.b, "the answer", w->e);
 }
 
+static int answer(const json_t *root, const struct resolver *r, struct buf *out,
+		  size_t *ret_pending, struct err *e)
+{
+	struct work *w = mem_zalloc(sizeof(*w));
+	int result;
+
+	if (!w)
+		return err_nomem(e);
+	w->resolver = r;
+	w->out = JSON_OUT(out);
+	w->answers = BUF_INIT(out->max);
+	w->e = e;
+	result = answer_request(w, root);
+	if (!result)
+		*ret_pending = w->pending;
+	buf_deinit(&w->answers);
+	free(w);
+	return result;
+}
+
 int symbolize_json(struct str request, const struct resolver *r,
 		   const struct symbolize_json_limits *limits, struct buf *out,
 		   size_t *ret_pending, struct err *e)
 {
-	struct work *w = NULL;
 	json_t *root;
 	int result;
 
 	if (json_parse(request, &root, e))
 		return -1;
 	result = check_request(root, limits, e);
-	if (!result) {
-		w = mem_zalloc(sizeof(*w));
-		result = w ? 0 : err_nomem(e);
-	}
-	if (!result) {
-		w->resolver = r;
-		w->out = JSON_OUT(out);
-		w->answers = BUF_INIT(out->max);
-		w->e = e;
-		result = answer_request(w, root);
-		buf_deinit(&w->answers);
-	}
 	if (!result)
-		*ret_pending = w->pending;
-	free(w);
+		result = answer(root, r, out, ret_pending, e);
 	json_decref(root);
 	return result;
 }
