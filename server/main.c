@@ -90,6 +90,7 @@ static int serve(const struct config *c)
 	sigset_t signals;
 	int rc;
 
+	log_setup(c->log_level, c->log_format);
 	block_signals(&signals);
 	rc = app_start(c, &a, &e);
 	if (rc == 0)
@@ -123,7 +124,7 @@ int main(int argc, char **argv)
 	else if (c.check_config)
 		rc = EXIT_OK;
 	else
-		rc = (log_setup(c.log_level, c.log_format), serve(&c));
+		rc = serve(&c);
 	config_deinit(&c);
 	return rc;
 }

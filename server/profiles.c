@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 #include "server/profiles_internal.h"
 #include "server/profile_segments.h"
+#include "server/seen.h"
 #include "symbolizer/pprof_symbolize.h"
 
 enum {
@@ -23,7 +24,6 @@ enum {
 	RECORD_MAX = 256 << 20,
 	RECORD_VERSION = 1,
 	RETRY_MS = 5000, /* after segments could not be written */
-	SEEN_MAX = 1024, /* distinct mappings counted per profile */
 };
 
 static struct metric pushes = {
@@ -199,56 +199,26 @@ int profiles_push(struct profiles *p, struct str body UNUSED, const struct push_
 
 /* ---- taking in ------------------------------------------------------------------------------------- */
 
-struct seen_batch {
-	struct catalog_seen *seen;
-	size_t n;
-};
-
-static void copy_cut(char *to, size_t cap, struct str from)
-{
-	size_t n = MIN(from.n, cap - 1);
-
-	memcpy(to, from.p, n);
-	to[n] = '\0';
-}
-
-static void note_weight(void *ctx, const struct module_weight *w)
-{
-	struct seen_batch *batch = ctx;
-	struct catalog_seen *s;
-
-	if (batch->n == SEEN_MAX || w->unresolved_locations == 0)
-		return;
-	s = &batch->seen[batch->n++];
-	memset(s, 0, sizeof(*s));
-	copy_cut(s->build_id, sizeof(s->build_id), w->build_id);
-	copy_cut(s->filename, sizeof(s->filename), str_basename(w->filename));
-	copy_cut(s->unit, sizeof(s->unit), w->unit);
-	s->weight = w->weight;
-	s->samples = w->samples;
-	s->last_seen_unix_s = clock_unix_s();
-}
-
 /*
  * A first look at what a profile needs: starts the fetches its binaries want and notes the weight of what
  * cannot be named now. The names found here are not kept: the window's merged profile is symbolized once.
  */
 static int look(struct profiles *p, struct pprof *decoded, struct arena *arena, struct err *e)
 {
-	struct seen_batch batch = {arena_array(arena, SEEN_MAX, struct catalog_seen), 0};
-	struct symbolize_options options = {.on_module = note_weight, .on_module_ctx = &batch};
+	struct seen_batch batch;
+	struct symbolize_options options = {.on_module = seen_batch_note, .on_module_ctx = &batch};
 	struct symbolize_stats stats;
 	struct binaries_view *view;
 	int r;
 
-	if (!batch.seen)
-		return err_nomem(e);
+	if (seen_batch_init(&batch, arena, e) < 0)
+		return -1;
 	if (binaries_view_new(p->cfg.binaries, &view, e) < 0)
 		return -1;
 	r = pprof_symbolize(decoded, binaries_view_resolver(view), &options, &stats, e);
 	binaries_view_free(view);
-	if (r == 0 && batch.n)
-		r = catalog_seen_add(p->cfg.catalog, batch.seen, batch.n, e);
+	if (r == 0)
+		r = seen_batch_add(&batch, p->cfg.catalog, e);
 	return r;
 }
 

@@ -9,7 +9,7 @@
 #include "store/catalog.h"
 #include "symbolizer/pprof_symbolize.h"
 
-enum { SEEN_BATCH_MAX = 256 }; /* modules of one profile; more are not worth a row each */
+enum { SEEN_BATCH_MAX = 1024 }; /* modules of one profile; more are not worth a row each */
 
 struct seen_batch {
 	struct catalog_seen *seen; /* SEEN_BATCH_MAX of them */
