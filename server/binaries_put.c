@@ -119,17 +119,19 @@ static void tell_cache(struct intake *in)
 }
 
 /*
- * The catalog decides what wins; this spares storing what it will not take. BINARIES_STORED: go on.
+ * The catalog decides what wins; this spares storing what it will not take, and holds a file to what its
+ * sender called it: a stripped executable does not replace debug information. BINARIES_STORED: go on.
  */
 static int foresee(struct intake *in, struct err *e)
 {
+	enum file_type called = in->u->type ? in->u->type : in->type;
 	struct catalog_file best;
 	int rc;
 
 	rc = catalog_find(in->b->cfg.catalog, in->ids, in->id_count, &in->binary, e);
 	if (rc)
 		return rc < 0 ? -1 : BINARIES_STORED;
-	rc = catalog_best_file(in->b->cfg.catalog, in->binary.id, in->type, &best, e);
+	rc = catalog_best_file(in->b->cfg.catalog, in->binary.id, called, &best, e);
 	if (rc || in->u->force || is_better(in, &best))
 		return rc < 0 ? -1 : BINARIES_STORED;
 	if (sha256_fd_hex(in->u->fd, in->blob.sha256, e))
