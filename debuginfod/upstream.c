@@ -12,7 +12,6 @@
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -273,23 +272,6 @@ static void init_curl(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static int start_thread(struct upstream *u, struct err *e)
-{
-	sigset_t all;
-	sigset_t old;
-	int errnum;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	errnum = pthread_create(&u->thread, NULL, run, u);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (errnum)
-		return err_sys(e, errnum, "starting the upstream thread");
-	pthread_setname_np(u->thread, "upstream");
-	u->started = true;
-	return 0;
-}
-
 static int set_up(struct upstream *u, const struct upstream_config *cfg, struct err *e)
 {
 	uint32_t random;
@@ -309,7 +291,7 @@ static int set_up(struct upstream *u, const struct upstream_config *cfg, struct 
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		random = (uint32_t)clock_mono_ns();
 	snprintf(u->token, sizeof(u->token), "unhex-%08" PRIx32, random);
-	return start_thread(u, e);
+	return thread_start(&u->thread, "upstream", run, u, e);
 }
 
 int upstream_new(const struct upstream_config *cfg, struct upstream **ret, struct err *e)
@@ -404,14 +386,13 @@ int upstream_fetch(struct upstream *u, const struct upstream_ask *ask, struct er
 
 void upstream_stop(struct upstream *u)
 {
-	if (!u->started)
+	if (!u->thread.started)
 		return;
 	pthread_mutex_lock(&u->lock);
 	atomic_store(&u->stopping, true);
 	pthread_mutex_unlock(&u->lock);
 	curl_multi_wakeup(u->multi);
-	pthread_join(u->thread, NULL);
-	u->started = false;
+	thread_join(&u->thread);
 }
 
 void upstream_free(struct upstream *u)

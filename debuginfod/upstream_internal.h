@@ -11,6 +11,7 @@
 #define DEBUGINFOD_UPSTREAM_INTERNAL_H
 
 #include "base/str.h"
+#include "base/thread.h"
 #include "debuginfod/upstream.h"
 #include <curl/curl.h>
 #include <pthread.h>
@@ -78,8 +79,7 @@ struct upstream {
 	int64_t day; /* since 1970, UTC */
 	uint64_t day_bytes;
 
-	pthread_t thread;
-	bool started;
+	struct thread thread;
 	atomic_bool stopping;  /* any thread; set under the lock */
 	atomic_uint pending;   /* any thread */
 	pthread_mutex_t lock;  /* guards the two below; innermost, held for a few instructions */

@@ -226,10 +226,21 @@ static void waiting_has_an_end(void **state)
 
 // ---- /buildid -----------------------------------------------------------------------------------------------
 
+// Asks, waits once, asks again.
+static int settled_artifact(struct life *l, const struct binaries_ask *what, struct catalog_file *ret,
+			    struct err *e)
+{
+	struct binaries_waiting w = {.wait_ms = PATIENCE_MS, .wake = on_wake, .ctx = &l->woken};
+
+	assert_int_equal(binaries_artifact(l->b, what, ret, e), ARTIFACT_PENDING);
+	if (binaries_wait_id(l->b, what->ids, what->n, UNTIL_FILES, &w, e) == 0)
+		wait_woken(&l->woken, 1);
+	return binaries_artifact(l->b, what, ret, e);
+}
+
 static void files_are_fetched_for_those_who_ask(void **state)
 {
 	struct life *l = LIFE(state);
-	struct binaries_waiting w = {.wait_ms = PATIENCE_MS, .wake = on_wake, .ctx = &l->woken};
 	struct fake_route *executable = serve(l, made.executable_path, &made.stripped);
 	struct catalog_file file;
 	struct build_id ids[2];
@@ -242,10 +253,7 @@ static void files_are_fetched_for_those_who_ask(void **state)
 	assert_int_equal(asked(executable), 0);
 	what.local_only = false;
 	what.forwarded = "10.9.8.7";
-	assert_int_equal(binaries_artifact(l->b, &what, &file, &e), ARTIFACT_PENDING);
-	assert_int_equal(binaries_wait_id(l->b, ids, what.n, UNTIL_FILES, &w, &e), 0);
-	wait_woken(&l->woken, 1);
-	assert_int_equal(binaries_artifact(l->b, &what, &file, &e), ARTIFACT_READY);
+	assert_int_equal(settled_artifact(l, &what, &file, &e), ARTIFACT_READY);
 	assert_int_equal(file.size, made.stripped.size);
 	assert_int_equal(file.trust, TRUST_UPSTREAM);
 	assert_string_equal(file.origin, l->server->url);
@@ -256,7 +264,6 @@ static void files_are_fetched_for_those_who_ask(void **state)
 static void what_upstream_lacks_is_absent(void **state)
 {
 	struct life *l = LIFE(state);
-	struct binaries_waiting w = {.wait_ms = PATIENCE_MS, .wake = on_wake, .ctx = &l->woken};
 	struct catalog_file file;
 	struct build_id ids[2];
 	struct binaries_ask what = {.ids = ids, .type = FILE_DEBUGINFO};
@@ -264,17 +271,13 @@ static void what_upstream_lacks_is_absent(void **state)
 
 	parse_id(made.id, ids, &what.n);
 	life_start(l);
-	assert_int_equal(binaries_artifact(l->b, &what, &file, &e), ARTIFACT_PENDING);
-	if (binaries_wait_id(l->b, ids, what.n, UNTIL_FILES, &w, &e) == 0)
-		wait_woken(&l->woken, 1);
-	assert_int_equal(binaries_artifact(l->b, &what, &file, &e), ARTIFACT_ABSENT);
+	assert_int_equal(settled_artifact(l, &what, &file, &e), ARTIFACT_ABSENT);
 	assert_int_equal(refusals(l), 1);
 }
 
 static void what_could_not_be_asked_is_not_absent(void **state)
 {
 	struct life *l = LIFE(state);
-	struct binaries_waiting w = {.wait_ms = PATIENCE_MS, .wake = on_wake, .ctx = &l->woken};
 	struct catalog_file file;
 	struct build_id ids[2];
 	struct binaries_ask what = {.ids = ids, .type = FILE_DEBUGINFO};
@@ -283,9 +286,7 @@ static void what_could_not_be_asked_is_not_absent(void **state)
 	parse_id(made.id, ids, &what.n);
 	fake_upstream_route(l->server, made.debuginfo_path, 503, "", 0);
 	life_start(l);
-	assert_int_equal(binaries_artifact(l->b, &what, &file, &e), ARTIFACT_PENDING);
-	if (binaries_wait_id(l->b, ids, what.n, UNTIL_FILES, &w, &e) == 0)
-		wait_woken(&l->woken, 1);
+	assert_int_equal(settled_artifact(l, &what, &file, &e), -1);
 	for (unsigned restart = 0; restart < 2; restart++) {
 		assert_int_equal(binaries_artifact(l->b, &what, &file, &e), -1);
 		assert_err(&e, ERR_UPSTREAM, "whether they have it is not known");

@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "server/binaries_metrics.h"
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 enum {
@@ -27,8 +27,7 @@ struct waiter {
 };
 
 struct waiters {
-	pthread_t thread;
-	bool started;
+	struct thread thread;
 	pthread_mutex_t lock; // guards what follows
 	pthread_cond_t changed;
 	bool closing;
@@ -226,23 +225,6 @@ void waiter_drop(struct waiter *w)
 	waiter_release(w);
 }
 
-static int start_thread(struct waiters *ws, struct err *e)
-{
-	sigset_t all;
-	sigset_t old;
-	int errnum;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	errnum = pthread_create(&ws->thread, NULL, run, ws);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (errnum)
-		return err_sys(e, errnum, "starting the thread that wakes waiters");
-	pthread_setname_np(ws->thread, "waiters");
-	ws->started = true;
-	return 0;
-}
-
 int waiters_new(struct waiters **ret, struct err *e)
 {
 	struct waiters *ws = mem_zalloc(sizeof(*ws));
@@ -255,7 +237,7 @@ int waiters_new(struct waiters **ret, struct err *e)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&ws->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	if (start_thread(ws, e)) {
+	if (thread_start(&ws->thread, "waiters", run, ws, e)) {
 		waiters_free(ws);
 		return -1;
 	}
@@ -271,8 +253,7 @@ void waiters_free(struct waiters *ws)
 	ws->closing = true;
 	pthread_cond_signal(&ws->changed);
 	pthread_mutex_unlock(&ws->lock);
-	if (ws->started)
-		pthread_join(ws->thread, NULL);
+	thread_join(&ws->thread);
 	pthread_cond_destroy(&ws->changed);
 	pthread_mutex_destroy(&ws->lock);
 	free(ws->heap);

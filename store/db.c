@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "store/thread.h"
+#include "base/thread.h"
 #include <stdio.h>
 
 enum { READERS_MAX = 16, QUEUE_MAX = 4096, GROUP_MAX = 512 };

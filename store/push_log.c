@@ -6,9 +6,9 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "store/folder.h"
 #include "store/push_log_file.h"
-#include "store/thread.h"
 #include <errno.h>
 #include <stdio.h>
 

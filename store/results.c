@@ -6,8 +6,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "store/db.h"
-#include "store/thread.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/random.h>
@@ -142,21 +142,43 @@ static void batch_deinit(struct batch *b)
 
 // ---- writing --------------------------------------------------------------------------------------
 
+static int by_key(const void *a, const void *b)
+{
+	const struct result_key *x = &(*(const struct entry *const *)a)->key;
+	const struct result_key *y = &(*(const struct entry *const *)b)->key;
+
+	if (x->binary != y->binary)
+		return x->binary < y->binary ? -1 : 1;
+	if (x->generation != y->generation)
+		return x->generation < y->generation ? -1 : 1;
+	return ((int64_t)x->address > (int64_t)y->address) - ((int64_t)x->address < (int64_t)y->address);
+}
+
+static int write_entry(struct query *q, const struct batch *b, const struct entry *entry, struct err *e)
+{
+	query_i64(q, entry->key.binary);
+	query_i64(q, entry->key.generation);
+	query_i64(q, (int64_t)entry->key.address);
+	query_blob(q, buf_str(&b->bytes).p + entry->off, entry->n);
+	return query_run(q, e);
+}
+
+// In the order of the table, which touches each of its pages once.
 static int write_batch(struct sql *c, void *ctx, struct err *e)
 {
 	const struct batch *b = ctx;
+	_cleanup_free_ const struct entry **order = mem_calloc(b->n, sizeof(*order));
 	_cleanup_(query_end) struct query q =
 		query(c, "INSERT OR IGNORE INTO result(binary, generation, address, frames)"
 			 " VALUES(?, ?, ?, ?)");
 
+	if (!order)
+		return err_nomem(e);
+	for (size_t i = 0; i < b->n; i++)
+		order[i] = &b->entries[i];
+	qsort(order, b->n, sizeof(*order), by_key);
 	for (size_t i = 0; i < b->n; i++) {
-		const struct entry *entry = &b->entries[i];
-
-		query_i64(&q, entry->key.binary);
-		query_i64(&q, entry->key.generation);
-		query_i64(&q, (int64_t)entry->key.address);
-		query_blob(&q, buf_str(&b->bytes).p + entry->off, entry->n);
-		if (query_run(&q, e))
+		if (write_entry(&q, b, order[i], e))
 			return -1;
 	}
 	return 0;

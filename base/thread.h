@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A thread of this layer: named (15 characters), with all signals blocked, joined by its owner. A zeroed
+ * A thread of its own: named (15 characters), with all signals blocked, joined by its owner. A zeroed
  * struct thread has none.
  */
-#ifndef STORE_THREAD_H
-#define STORE_THREAD_H
+#ifndef BASE_THREAD_H
+#define BASE_THREAD_H
 
 #include "base/err.h"
 #include <pthread.h>
