@@ -259,7 +259,7 @@ static void bodies_have_a_limit(void **state)
 static void redirects_end(void **state)
 {
 	static const char *const again =
-		"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n";
+		"HTTP/1.1 302 Found\r\nLocation: /again\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 	struct http_request rq = HTTP_REQUEST_INIT;
 	struct fixture f = {.client = NULL};
 
