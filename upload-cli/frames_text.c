@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upload-cli/frames_text.h"
 
+/* Not by printf: it is half the time of naming many addresses. */
+static void put(struct str text, FILE *out)
+{
+	fwrite(text.p, 1, text.n, out);
+}
+
 static void print_frame(const struct frame *f, const struct frames_style *style, FILE *out)
 {
 	struct str name = style->demangle || f->system_name.n == 0 ? f->function : f->system_name;
 
-	if (style->functions)
-		fprintf(out, STR_FMT "\n", STR_ARG(name.n ? name : STR("??")));
-	fprintf(out, STR_FMT ":%u\n", STR_ARG(f->file.n ? f->file : STR("??")), f->line);
+	if (style->functions) {
+		put(name.n ? name : STR("??"), out);
+		putc('\n', out);
+	}
+	put(f->file.n ? f->file : STR("??"), out);
+	fprintf(out, ":%u\n", f->line);
 }
 
 /* Without -i, what is told is where the address is: the innermost line, under the physical function. */

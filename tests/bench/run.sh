@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Measure and write the table to stdout and docs/BENCH.md (BENCH_REPORT=FILE: elsewhere): about three
+# minutes, BENCH_QUICK=1 for less than one and rougher figures. BUILD is the build folder.
+set -eu
+cd "$(dirname "$0")/../.."
+BUILD=${BUILD:-build}
+export UNHEX_BUILD=$PWD/$BUILD
+case $BUILD in /*) UNHEX_BUILD=$BUILD ;; esac
+tools=$BUILD/bench
+
+"${MAKE:-make}" --no-print-directory BUILD="$BUILD" all \
+	"$tools/symbolizer/bench-lookup" "$tools/symbolizer/bench-pprof" >&2
+for tool in measure load; do
+	"${CC:-gcc}" -std=gnu17 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -pthread -ffunction-sections \
+		-Wl,--gc-sections -o "$tools/$tool" "tests/bench/$tool.c" "$BUILD/lib/base.a"
+done
+exec python3 tests/bench/bench.py
