@@ -198,6 +198,12 @@ static void put_path(struct buf *out, struct str filename)
 		put_shell_word(out, filename);
 }
 
+static bool is_go_id(struct str build_id)
+{
+	return str_has_prefix(build_id, STR("go-"));
+}
+
+// A command that would help; what follows the # is for people, and for the shell a comment.
 static void put_fix(struct buf *out, const struct missing *m)
 {
 	if (!m->build_id.n) {
@@ -206,8 +212,15 @@ static void put_fix(struct buf *out, const struct missing *m)
 		buf_puts(out, " ...");
 		return;
 	}
+	if (str_is(m->filename, "[vdso]"))
+		return; // a page of the kernel's: nobody has debug info of it at hand
 	buf_puts(out, "unhex upload --server $UNHEX_SERVER ");
+	if (str_is(m->filename, "[kernel]")) {
+		buf_puts(out, "/usr/lib/debug/boot/vmlinux-$(uname -r)  # of the kernel's -dbg package");
+		return;
+	}
 	put_path(out, m->filename);
+	buf_puts(out, is_go_id(m->build_id) ? "  # the executable itself" : "  # not stripped, or its .debug file");
 }
 
 static void put_share(struct json_out *j, double share)
