@@ -4,17 +4,17 @@
 #include "base/mem.h"
 #include <dwarf.h>
 
-void dwarf_functions_init(struct dwarf_functions *f, const struct elf_image *img, struct uhx_builder *b,
+void dwarf_functions_init(struct dwarf_functions *f, struct elf_image *img, struct uhx_builder *b,
 			  const struct symbols *symbols, Dwarf *dbg)
 {
 	*f = (struct dwarf_functions){
 		.image = img,
 		.builder = b,
-		.lines = DWARF_LINES_INIT(b),
 		.layers = LAYERS_INIT,
 		.covered = LAYERS_INIT,
 		.seen = MAP64_INIT,
 	};
+	dwarf_lines_init(&f->lines, img, b);
 	dwarf_names_init(&f->names, b, symbols, dbg);
 }
 

@@ -36,7 +36,7 @@ struct dwarf_functions {
 	bool too_deep;
 };
 
-void dwarf_functions_init(struct dwarf_functions *f, const struct elf_image *img, struct uhx_builder *b,
+void dwarf_functions_init(struct dwarf_functions *f, struct elf_image *img, struct uhx_builder *b,
 			  const struct symbols *symbols, Dwarf *dbg);
 void dwarf_functions_deinit(struct dwarf_functions *f);
 

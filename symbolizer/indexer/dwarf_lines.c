@@ -5,82 +5,88 @@
 #include "symbolizer/indexer/path.h"
 #include <dwarf.h>
 
+static struct str section_bytes(struct elf_image *img, const char *name, const char *old_name)
+{
+	const struct elf_section *s = elf_image_section(img, name);
+	struct str bytes;
+
+	if (!s)
+		s = elf_image_section(img, old_name);
+	return s && elf_image_data(img, s, &bytes, NULL) == 0 ? bytes : STR_EMPTY;
+}
+
+void dwarf_lines_init(struct dwarf_lines *l, struct elf_image *img, struct uhx_builder *b)
+{
+	*l = (struct dwarf_lines){
+		.image = img,
+		.sections =
+			{
+				.line = section_bytes(img, ".debug_line", ".zdebug_line"),
+				.line_str = section_bytes(img, ".debug_line_str", ".zdebug_line_str"),
+				.str = section_bytes(img, ".debug_str", ".zdebug_str"),
+				.big_endian = img->header.e_ident[EI_DATA] == ELFDATA2MSB,
+			},
+		.program = LINE_PROGRAM_INIT,
+		.relative = BUF_INIT(PATH_TEXT_MAX),
+		.path = BUF_INIT(PATH_TEXT_MAX),
+		.builder = b,
+	};
+}
+
 void dwarf_lines_deinit(struct dwarf_lines *l)
 {
+	line_program_deinit(&l->program);
 	free(l->spans);
+	free(l->sequence);
 	free(l->file_ids);
 	free(l->file_known);
+	buf_deinit(&l->relative);
 	buf_deinit(&l->path);
 }
 
-static int load_files(struct dwarf_lines *l, Dwarf_Die *unit, struct err *e)
-{
-	Dwarf_Attribute attr;
-	const char *dir = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr));
+// ---- files --------------------------------------------------------------------------------------
 
-	l->comp_dir = str_from(dir);
-	if (dwarf_getsrcfiles(unit, &l->files, &l->file_count)) {
-		l->files = NULL;
-		l->file_count = 0;
-	}
-	if (!l->file_count)
+static int forget_files(struct dwarf_lines *l, struct err *e)
+{
+	size_t n = l->program.file_count;
+
+	if (!n)
 		return 0;
-	if (mem_grow(&l->file_ids, &l->file_cap, l->file_count, sizeof(*l->file_ids), LINE_FILES_MAX) ||
-	    mem_grow(&l->file_known, &l->known_cap, l->file_count, sizeof(*l->file_known), LINE_FILES_MAX))
+	if (mem_grow(&l->file_ids, &l->file_cap, n, sizeof(*l->file_ids), LINE_FILES_MAX) ||
+	    mem_grow(&l->file_known, &l->known_cap, n, sizeof(*l->file_known), LINE_FILES_MAX))
 		return err_nomem(e);
-	memset(l->file_known, 0, l->file_count * sizeof(*l->file_known));
+	memset(l->file_known, 0, n * sizeof(*l->file_known));
 	return 0;
+}
+
+static uhx_id make_file(struct dwarf_lines *l, const struct line_file *file)
+{
+	if (!file->name.n)
+		return 0;
+	buf_clear(&l->relative);
+	if (file->dir.n && file->name.p[0] != '/') {
+		buf_append_str(&l->relative, file->dir);
+		buf_append_c(&l->relative, '/');
+	}
+	buf_append_str(&l->relative, file->name);
+	path_join(l->comp_dir, buf_str(&l->relative), &l->path);
+	return l->relative.failed || l->path.failed ? 0 : uhx_builder_file(l->builder, buf_str(&l->path));
 }
 
 uhx_id dwarf_lines_file(struct dwarf_lines *l, uint64_t index)
 {
-	const char *name;
-
-	if (index >= l->file_count)
+	if (index >= l->program.file_count)
 		return 0;
-	if (l->file_known[index])
-		return l->file_ids[index];
-	name = dwarf_filesrc(l->files, index, NULL, NULL);
-	l->file_known[index] = true;
-	l->file_ids[index] = 0;
-	// libdw's word for the missing file 0 of DWARF 2 to 4
-	if (name && strcmp(name, "???") != 0) {
-		path_join(l->comp_dir, str_from(name), &l->path);
-		if (l->path.n && !l->path.failed)
-			l->file_ids[index] = uhx_builder_file(l->builder, buf_str(&l->path));
+	if (!l->file_known[index]) {
+		l->file_ids[index] = make_file(l, &l->program.files[index]);
+		l->file_known[index] = true;
 	}
 	return l->file_ids[index];
 }
 
-struct row {
-	Dwarf_Addr address;
-	bool end_sequence;
-};
+// ---- rows to spans ------------------------------------------------------------------------------
 
-static bool read_row(Dwarf_Lines *lines, size_t i, struct row *ret, Dwarf_Line **ret_line)
-{
-	*ret_line = dwarf_onesrcline(lines, i);
-	return *ret_line && dwarf_lineaddr(*ret_line, &ret->address) == 0 &&
-	       dwarf_lineendsequence(*ret_line, &ret->end_sequence) == 0;
-}
-
-static struct line_span make_span(struct dwarf_lines *l, Dwarf_Line *line, uint64_t start, uint64_t end)
-{
-	struct line_span span = {.start = start, .end = end};
-	Dwarf_Files *files;
-	size_t file;
-	int number;
-
-	if (dwarf_line_file(line, &files, &file) == 0)
-		span.file = dwarf_lines_file(l, file);
-	if (dwarf_lineno(line, &number) == 0 && number > 0)
-		span.line = (uint32_t)number;
-	if (dwarf_linecol(line, &number) == 0 && number > 0)
-		span.column = (uint32_t)number;
-	return span;
-}
-
-static int add_span(struct dwarf_lines *l, const struct line_span *span, struct err *e)
+static int add_span(struct dwarf_lines *l, const struct line_span *span)
 {
 	struct line_span *last = l->n ? &l->spans[l->n - 1] : NULL;
 
@@ -90,57 +96,123 @@ static int add_span(struct dwarf_lines *l, const struct line_span *span, struct 
 		return 0;
 	}
 	if (mem_grow(&l->spans, &l->cap, l->n + 1, sizeof(*l->spans), LINE_SPANS_MAX))
-		return err_nomem(e);
+		return -1;
 	l->spans[l->n++] = *span;
 	return 0;
 }
 
-// libdw sorts by address over all sequences, the end of one before the start of the next.
-static int add_spans(struct dwarf_lines *l, Dwarf_Lines *lines, size_t count,
-		     const struct elf_image *img, struct err *e)
+static int add_row_span(struct dwarf_lines *l, const struct line_row *row, uint64_t end)
 {
-	uint64_t code_end = 0;
-	Dwarf_Line *line;
-	Dwarf_Line *next_line;
-	struct row row;
-	struct row next;
+	struct line_span span = {
+		.start = row->address,
+		.end = end,
+		.file = dwarf_lines_file(l, row->file),
+		.line = row->line <= INT32_MAX ? row->line : 0,
+		.column = row->column <= INT32_MAX ? row->column : 0,
+	};
 
-	if (!count || !read_row(lines, 0, &row, &line))
+	return span.start < span.end ? add_span(l, &span) : 0;
+}
+
+static int add_sequence(struct dwarf_lines *l, uint64_t end)
+{
+	uint64_t code_end;
+
+	if (!l->row_count)
 		return 0;
-	for (size_t i = 1; i < count; i++, row = next, line = next_line) {
-		if (!read_row(lines, i, &next, &next_line))
-			return 0;
-		if (row.end_sequence || next.address <= row.address)
-			continue;
-		if (row.address >= code_end)
-			code_end = elf_image_code_end(img, row.address);
-		if (row.address < code_end) {
-			uint64_t end = MIN(next.address, code_end);
-			struct line_span span = make_span(l, line, row.address, end);
+	code_end = elf_image_code_end(l->image, l->sequence[0].address);
+	end = MIN(end, code_end); // 0: not code
+	for (size_t i = 0; i < l->row_count; i++) {
+		uint64_t next = i + 1 < l->row_count ? l->sequence[i + 1].address : end;
 
-			if (add_span(l, &span, e))
-				return -1;
-		}
+		if (add_row_span(l, &l->sequence[i], MIN(next, end)))
+			return -1;
 	}
 	return 0;
 }
 
-int dwarf_lines_load(struct dwarf_lines *l, Dwarf_Die *unit, const struct elf_image *img, struct err *e)
+static int take_row(void *ctx, const struct line_row *row)
+{
+	struct dwarf_lines *l = ctx;
+
+	if (row->end_sequence) {
+		int rc = add_sequence(l, row->address);
+
+		l->row_count = 0;
+		return rc;
+	}
+	if (l->row_count && row->address < l->sequence[l->row_count - 1].address)
+		return 0;
+	if (mem_grow(&l->sequence, &l->row_cap, l->row_count + 1, sizeof(*l->sequence), LINE_SPANS_MAX))
+		return -1;
+	l->sequence[l->row_count++] = *row;
+	return 0;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct line_span *x = a;
+	const struct line_span *y = b;
+
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return x->end < y->end ? -1 : x->end > y->end;
+}
+
+static bool is_sorted(const struct dwarf_lines *l)
+{
+	for (size_t i = 1; i < l->n; i++)
+		if (l->spans[i].start < l->spans[i - 1].end)
+			return false;
+	return true;
+}
+
+// Sequences come in any order. Should two overlap, the one that starts later is believed.
+static void order_spans(struct dwarf_lines *l)
+{
+	if (is_sorted(l))
+		return;
+	qsort(l->spans, l->n, sizeof(*l->spans), by_start);
+	for (size_t i = 0; i + 1 < l->n; i++)
+		l->spans[i].end = MIN(l->spans[i].end, l->spans[i + 1].start);
+}
+
+static bool table_offset(struct dwarf_lines *l, Dwarf_Die *unit, uint64_t *ret)
 {
 	Dwarf_Attribute attr;
-	Dwarf_Lines *lines;
-	size_t count;
+	Dwarf_Die self;
+	Dwarf_Word offset;
+
+	if (!dwarf_attr(unit, DW_AT_stmt_list, &attr) || dwarf_formudata(&attr, &offset))
+		return false;
+	dwarf_diecu(unit, &self, &l->sections.address_size, NULL);
+	l->comp_dir = str_from(dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr)));
+	*ret = offset;
+	return true;
+}
+
+int dwarf_lines_load(struct dwarf_lines *l, Dwarf_Die *unit, struct err *e)
+{
+	uint64_t offset;
 
 	l->n = 0;
-	l->file_count = 0;
-	if (!dwarf_attr(unit, DW_AT_stmt_list, &attr))
+	l->row_count = 0;
+	l->program.file_count = 0;
+	if (!table_offset(l, unit, &offset))
 		return 0;
-	if (dwarf_getsrclines(unit, &lines, &count))
-		return 1;
-	if (load_files(l, unit, e))
+	if (line_program_parse(&l->program, &l->sections, offset, e)) {
+		l->program.file_count = 0;
+		return e->kind == ERR_NOMEM ? -1 : 1;
+	}
+	if (forget_files(l, e))
 		return -1;
-	return add_spans(l, lines, count, img, e);
+	if (line_program_run(&l->program, take_row, l))
+		return err_nomem(e);
+	order_spans(l);
+	return 0;
 }
+
+// ---- spans to rows of the index -----------------------------------------------------------------
 
 size_t dwarf_lines_from(const struct dwarf_lines *l, uint64_t address)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The line table of one unit (DWARF 5, section 6.2), decoded by libdw, as sorted spans of addresses that
- * do not overlap. Each row of the table reaches to the next one in address order; of several rows at one
- * address the last counts; is_stmt is ignored; line 0 stays 0 ("no line"). Spans outside the code of the
- * file (sequences of functions that the linker threw away: they start at 0, -1 or -2) are left out.
+ * The line table of one unit as sorted spans of addresses that do not overlap. Within a sequence each row
+ * reaches to the next one; of several rows at one address the last counts; a row that steps back, which
+ * DWARF forbids, is ignored, and so is is_stmt; line 0 stays 0 ("no line"). Sequences that do not start in the code of the file are left out:
+ * those of functions that the linker threw away start at 0, -1 or -2.
  *
  * Reused from unit to unit; owned by one thread.
  */
@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "symbolizer/indexer/elf_image.h"
+#include "symbolizer/indexer/line_program.h"
 #include "symbolizer/indexer/uhx_builder.h"
 #include <elfutils/libdw.h>
 
@@ -27,28 +28,33 @@ struct dwarf_lines {
 	struct line_span *spans;
 	size_t n;
 	size_t cap;
-	Dwarf_Files *files;
-	size_t file_count;
+	const struct elf_image *image;
+	struct line_sections sections;
+	struct line_program program;
+	struct line_row *sequence; /* the one being read */
+	size_t row_count;
+	size_t row_cap;
 	struct str comp_dir;
 	uhx_id *file_ids; /* by index in the table, made when asked for */
 	bool *file_known;
 	size_t file_cap;
 	size_t known_cap;
+	struct buf relative; /* folder/name */
 	struct buf path;
 	struct uhx_builder *builder;
 };
 
-enum { LINE_SPANS_MAX = 1 << 27, LINE_FILES_MAX = 1 << 22, PATH_TEXT_MAX = 64 * 1024 };
+enum { LINE_SPANS_MAX = 1 << 27, PATH_TEXT_MAX = 64 * 1024 };
 
-#define DWARF_LINES_INIT(b) ((struct dwarf_lines){.path = BUF_INIT(PATH_TEXT_MAX), .builder = (b)})
+/* Finds the sections of the image, which libdw has opened: compressed ones are inflated. */
+void dwarf_lines_init(struct dwarf_lines *l, struct elf_image *img, struct uhx_builder *b);
 void dwarf_lines_deinit(struct dwarf_lines *l);
 
 /*
- * Loads the table of a unit. Returns 0 also where there is none (n == 0), 1 where there is one that libdw
- * cannot read (n == 0); -1 with ERR_NOMEM.
+ * Loads the table of a unit. Returns 0 also where there is none (n == 0); 1 with *e saying why where it
+ * cannot be read (n == 0); -1 with ERR_NOMEM.
  */
-int dwarf_lines_load(struct dwarf_lines *l, Dwarf_Die *unit, const struct elf_image *img, struct err *e)
-	MUST_CHECK;
+int dwarf_lines_load(struct dwarf_lines *l, Dwarf_Die *unit, struct err *e) MUST_CHECK;
 /* By the numbering of the unit's version; 0 where the table has no such file. */
 uhx_id dwarf_lines_file(struct dwarf_lines *l, uint64_t index);
 /* The first span that ends behind `address`; its index, n where none is. */

@@ -1,26 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/dwarf_probe.h"
 
+#include "symbolizer/indexer/byte_reader.h"
 #include <dwarf.h>
 
 enum { ABBREV_BYTES_MAX = 1 << 20 }; // one compilation's worth would do
-
-// Unsigned LEB128; false at the end of the bytes.
-static bool next_uleb(struct str *s, uint64_t *ret)
-{
-	unsigned shift = 0;
-
-	for (*ret = 0; s->n; shift += 7) {
-		uint8_t byte = (uint8_t)s->p[0];
-
-		*s = str_skip(*s, 1);
-		if (shift < 64)
-			*ret |= (uint64_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80))
-			return true;
-	}
-	return false;
-}
 
 static bool describes_data(uint64_t tag)
 {
@@ -36,19 +20,16 @@ static bool describes_data(uint64_t tag)
 }
 
 // The (attribute, form) pairs of one declaration, up to (0, 0).
-static bool read_attributes(struct str *s, struct dwarf_facts *f)
+static void read_attributes(struct byte_reader *r, struct dwarf_facts *f)
 {
-	uint64_t attribute;
-	uint64_t form;
-	uint64_t value;
+	while (!byte_reader_done(r)) {
+		uint64_t attribute = read_uleb(r);
+		uint64_t form = read_uleb(r);
 
-	for (;;) {
-		if (!next_uleb(s, &attribute) || !next_uleb(s, &form))
-			return false;
-		if (form == DW_FORM_implicit_const && !next_uleb(s, &value))
-			return false;
+		if (form == DW_FORM_implicit_const)
+			read_sleb(r);
 		if (!attribute && !form)
-			return true;
+			return;
 		if (attribute == DW_AT_dwo_name || attribute == DW_AT_GNU_dwo_name)
 			f->split = true;
 	}
@@ -56,19 +37,15 @@ static bool read_attributes(struct str *s, struct dwarf_facts *f)
 
 static void read_abbreviations(struct str s, struct dwarf_facts *f)
 {
-	uint64_t code;
-	uint64_t tag;
+	struct byte_reader r = BYTE_READER(s, false);
 
-	s.n = MIN(s.n, (size_t)ABBREV_BYTES_MAX);
-	while (next_uleb(&s, &code)) {
-		if (!code)
+	r.rest.n = MIN(r.rest.n, (size_t)ABBREV_BYTES_MAX);
+	while (!byte_reader_done(&r)) {
+		if (!read_uleb(&r))
 			continue; // the end of a unit's table
-		if (!next_uleb(&s, &tag) || !s.n)
-			return;
-		s = str_skip(s, 1); // has children
-		f->types |= describes_data(tag);
-		if (!read_attributes(&s, f))
-			return;
+		f->types |= describes_data(read_uleb(&r));
+		read_u8(&r); // has children
+		read_attributes(&r, f);
 	}
 }
 

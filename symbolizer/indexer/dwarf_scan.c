@@ -90,8 +90,7 @@ static int add_loose(struct scan *s, const struct line_span *from, uint64_t star
 	return 0;
 }
 
-// Where the unit says it has code. Rows of its line table elsewhere are not to be believed: libdw sorts
-// the end of a sequence before rows at the same address, so that one of them seems to go on.
+// Where the unit says it has code: what its line table says about other places is not to be believed.
 static int paint_unit(struct scan *s, Dwarf_Die *unit, struct err *e)
 {
 	struct layers *l = &s->functions.covered;
@@ -146,19 +145,20 @@ static bool is_split(Dwarf_Die *unit, uint8_t type)
 
 static int scan_unit(struct scan *s, Dwarf_Die *unit, uint8_t type, struct err *e)
 {
+	struct err problem = ERR_INIT;
 	int lines;
 
-	if (type == DW_UT_type || type == DW_UT_split_type)
+	// what dwz shares between units and type units describe no code
+	if (type == DW_UT_type || type == DW_UT_split_type || dwarf_tag(unit) == DW_TAG_partial_unit)
 		return 0;
 	s->counts.units++;
 	if (is_split(unit, type))
 		s->counts.split_units++;
-	lines = dwarf_lines_load(&s->functions.lines, unit, s->in->image, e);
+	lines = dwarf_lines_load(&s->functions.lines, unit, &problem);
 	if (lines < 0)
-		return -1;
+		return err_nomem(e);
 	if (lines)
-		warn(s->warnings, "%s: a line table cannot be read: %s", s->in->image->name,
-		     dwarf_errmsg(-1));
+		warn(s->warnings, "%s: %s", s->in->image->name, problem.msg);
 	if (paint_unit(s, unit, e) || walk_unit(s, unit, e))
 		return -1;
 	return collect_loose(s, e);

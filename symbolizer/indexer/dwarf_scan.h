@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything .debug_info and .debug_line know about addresses, read through libdw: functions, what was
+ * Everything .debug_info (read through libdw) and .debug_line know about addresses: functions, what was
  * inlined into them, lines; DWARF 2 to 5, entries shared by dwz included. Rows are of rank SOURCE_DWARF.
  *
  *   functions      each once, though several units may describe the same range: the first wins
