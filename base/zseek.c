@@ -233,13 +233,23 @@ int zseek_open(int fd, struct zseek **ret, struct err *e)
 	z->loaded = SIZE_MAX;
 	if (read_table(z, e))
 		return -1;
-	z->ctx = ZSTD_createDCtx();
-	z->in = mem_alloc(z->in_size);
-	z->out = mem_alloc(z->out_size);
-	if (!z->ctx || !z->in || !z->out)
-		return err_nomem(e);
 	*ret = steal_ptr(z);
 	return 0;
+}
+
+// Made on the first read: who only asks for the size, as most do, need not pay for it.
+static int make_decoder(struct zseek *z, struct err *e)
+{
+	if (z->ctx)
+		return 0;
+	if (!z->in)
+		z->in = mem_alloc(z->in_size);
+	if (!z->out)
+		z->out = mem_alloc(z->out_size);
+	if (!z->in || !z->out)
+		return err_nomem(e);
+	z->ctx = ZSTD_createDCtx();
+	return z->ctx ? 0 : err_nomem(e);
 }
 
 uint64_t zseek_size(const struct zseek *z)
@@ -260,7 +270,7 @@ static int load(struct zseek *z, size_t frame, struct err *e)
 	if (z->loaded == frame)
 		return 0;
 	z->loaded = SIZE_MAX;
-	if (io_pread_all(z->fd, z->in, stored, z->stored[frame], e))
+	if (make_decoder(z, e) || io_pread_all(z->fd, z->in, stored, z->stored[frame], e))
 		return -1;
 	n = ZSTD_decompressDCtx(z->ctx, z->out, z->out_size, z->in, stored);
 	if (ZSTD_isError(n))

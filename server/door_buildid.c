@@ -28,6 +28,8 @@ struct fetch {
 	bool local_only;
 	uint64_t deadline_ms;
 	unsigned asked_again;
+	bool found; // on the I/O thread, which then deferred
+	struct catalog_file file;
 };
 
 static int parse(struct request *rq, struct fetch *f, struct err *e)
@@ -144,17 +146,21 @@ static int open_copy(struct request *rq, const struct catalog_file *file, struct
 
 	c->zstd = accept_weight(request_header(rq, "Accept-Encoding"), "zstd") &&
 		  !request_header(rq, "Range").n;
-	if (!c->zstd && rq->on_io_thread)
-		return DOOR_DEFER;
 	c->size = c->zstd ? file->stored_size : file->size;
-	c->fd = c->zstd ? blob_open_stored(blobs, file->sha256, e)
-			: blob_open_identity(blobs, file->sha256, e);
-	return c->fd >= 0 ? DOOR_DONE : -1;
+	if (c->zstd)
+		c->fd = blob_open_stored(blobs, file->sha256, e);
+	else if (rq->on_io_thread)
+		c->fd = blob_open_identity_hot(blobs, file->sha256);
+	else
+		c->fd = blob_open_identity(blobs, file->sha256, e);
+	if (c->fd >= 0)
+		return DOOR_DONE;
+	return !c->zstd && rq->on_io_thread ? DOOR_DEFER : -1;
 }
 
-static int send_file(struct request *rq, const struct fetch *f, const struct catalog_file *file,
-		     struct err *e)
+static int send_file(struct request *rq, struct fetch *f, struct err *e)
 {
+	const struct catalog_file *file = &f->file;
 	struct debuginfod_header h[DEBUGINFOD_HEADERS_MAX];
 	struct debuginfod_answer a = {
 		.size = file->size,
@@ -210,7 +216,7 @@ static int wait_for_files(struct request *rq, struct fetch *f, struct err *e)
 	return err_set(e, ERR_TIMEOUT, "%s is still on its way", rq->build_id);
 }
 
-static int artifact(struct request *rq, const struct fetch *f, struct catalog_file *file, struct err *e)
+static int artifact(struct request *rq, struct fetch *f, struct err *e)
 {
 	const struct binaries_ask ask = {
 		.ids = f->asked.ids,
@@ -220,28 +226,41 @@ static int artifact(struct request *rq, const struct fetch *f, struct catalog_fi
 		.forwarded = f->forwarded[0] ? f->forwarded : NULL,
 	};
 
-	return binaries_artifact(app_of(rq)->binaries, &ask, file, e);
+	return binaries_artifact(app_of(rq)->binaries, &ask, &f->file, e);
+}
+
+// ARTIFACT_READY with f->file, ARTIFACT_ABSENT, -1; the door goes on only where *ret_door is DOOR_DONE.
+static int find(struct request *rq, struct fetch *f, int *ret_door, struct err *e)
+{
+	int rc;
+
+	*ret_door = DOOR_DONE;
+	if (f->found)
+		return ARTIFACT_READY;
+	while ((rc = artifact(rq, f, e)) == ARTIFACT_PENDING) {
+		*ret_door = wait_for_files(rq, f, e);
+		if (*ret_door != DOOR_DONE)
+			return *ret_door < 0 ? -1 : ARTIFACT_PENDING;
+	}
+	f->found = rc == ARTIFACT_READY;
+	return rc;
 }
 
 int door_buildid(struct request *rq, struct err *e)
 {
-	struct catalog_file file;
 	struct fetch *f;
 	uint64_t max;
+	int door;
 	int rc;
 
 	if (begin(rq, e))
 		return -1;
 	f = rq->state;
-	while ((rc = artifact(rq, f, &file, e)) == ARTIFACT_PENDING) {
-		rc = wait_for_files(rq, f, e);
-		if (rc != DOOR_DONE)
-			return rc;
-	}
-	if (rc < 0)
-		return -1;
+	rc = find(rq, f, &door, e);
+	if (rc < 0 || door != DOOR_DONE)
+		return rc < 0 ? -1 : door;
 	if (rc == ARTIFACT_ABSENT)
 		return err_set(e, ERR_NOT_FOUND, "not found");
 	max = debuginfod_max_size(request_header(rq, "X-DEBUGINFOD-MAXSIZE"));
-	return file.size > max ? refuse_large(rq, max) : send_file(rq, f, &file, e);
+	return f->file.size > max ? refuse_large(rq, max) : send_file(rq, f, e);
 }

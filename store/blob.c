@@ -301,6 +301,11 @@ int blob_open_identity(struct blob_store *s, const char *sha256, struct err *e)
 	return fd < 0 ? err_wrap(e, "blob %s", sha256) : fd;
 }
 
+int blob_open_identity_hot(struct blob_store *s, const char *sha256)
+{
+	return identity_cache_get_hot(s->identity, sha256);
+}
+
 int blob_pread(struct blob_store *s, const char *sha256, void *p, size_t n, uint64_t off,
 	       struct err *e)
 {

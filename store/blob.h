@@ -48,6 +48,8 @@ int blob_stat(struct blob_store *s, const char *sha256, struct blob_info *ret, s
 int blob_open_stored(struct blob_store *s, const char *sha256, struct err *e) MUST_CHECK;
 /* The identity bytes as a file (made on first use): fd or -1. Stays readable when evicted. */
 int blob_open_identity(struct blob_store *s, const char *sha256, struct err *e) MUST_CHECK;
+/* The same where a copy is at hand already, so that it takes microseconds; else -1, and nothing is wrong. */
+int blob_open_identity_hot(struct blob_store *s, const char *sha256) MUST_CHECK;
 /* Exactly n identity bytes at off, without an identity copy. */
 int blob_pread(struct blob_store *s, const char *sha256, void *p, size_t n, uint64_t off,
 	       struct err *e) MUST_CHECK;

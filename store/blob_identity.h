@@ -22,6 +22,8 @@ void identity_cache_close(struct identity_cache *c);
  * that want the same one wait. A copy larger than the whole cache is not kept.
  */
 int identity_cache_get(struct identity_cache *c, const char *sha256, int stored_fd, struct err *e) MUST_CHECK;
+/* The copy if there is one, else -1. */
+int identity_cache_get_hot(struct identity_cache *c, const char *sha256) MUST_CHECK;
 void identity_cache_drop(struct identity_cache *c, const char *sha256);
 uint64_t identity_cache_bytes(struct identity_cache *c);
 
