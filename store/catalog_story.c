@@ -357,7 +357,7 @@ int catalog_list_json(struct catalog *c, struct str after, size_t limit, struct 
 {
 	_cleanup_(db_reader_end) struct db_reader r = db_reader(c->db);
 	struct json_out j = JSON_OUT(out);
-	int64_t cursor;
+	int64_t cursor = 0;
 
 	if (parse_cursor(after, &cursor, e) || db_reader_snapshot(&r, e) ||
 	    write_list(r.sql, cursor, MIN(MAX(limit, 1U), (size_t)LIST_MAX), &j, e))

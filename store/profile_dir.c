@@ -390,7 +390,7 @@ static int insert_segment(struct sql *c, const struct profile_segment *s, const 
 	_cleanup_(query_end) struct query q =
 		query(c, "INSERT INTO segment(series, from_ns, to_ns, samples, size, stored_size, file,"
 			 " path) VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
-	int64_t series;
+	int64_t series = 0;
 
 	if (settle_series(c, &s->series, buf_str(&w->labels), &series, e))
 		return -1;

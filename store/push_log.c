@@ -205,14 +205,14 @@ static void *write_loop(void *arg)
 		pthread_mutex_lock(&l->lock);
 		while (!l->filling->n && l->released == l->released_saved && !l->closing)
 			pthread_cond_wait(&l->wake, &l->lock);
-		g = l->filling;
-		if (g->n)
+		g = l->filling->n ? l->filling : NULL;
+		if (g)
 			l->filling = g == &l->groups[0] ? &l->groups[1] : &l->groups[0];
 		released = l->released;
 		closing = l->closing;
 		metric_set(&queued_now, 0, (int64_t)l->filling->bytes.n);
 		pthread_mutex_unlock(&l->lock);
-		if (g->n)
+		if (g)
 			commit_group(l, g, released);
 		save_released(l, released);
 	} while (!closing);

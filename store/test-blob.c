@@ -44,7 +44,7 @@ static void fill(char *p, size_t n, unsigned seed)
 	for (size_t i = 0; i < n; i++) {
 		if (i % 4 == 0)
 			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		p[i] = i % 4 < 2 ? (char)(x >> 8 * (i % 4)) : (char)(i >> 12);
+		p[i] = (char)((i % 4 < 2 ? x >> 8 * (i % 4) : i >> 12) & 0xff);
 	}
 }
 

@@ -417,7 +417,7 @@ static void test_list_pages(void **state)
 {
 	struct binary b;
 	json_t *page;
-	char id[8];
+	char id[32];
 	_cleanup_(buf_deinit) struct buf out = BUF_INIT(MIB(1));
 	struct err e = ERR_INIT;
 
