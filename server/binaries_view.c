@@ -32,6 +32,7 @@ struct binaries_view {
 	struct arena reasons;
 	struct buf scratch;
 	struct view_module *modules; // not released yet
+	struct map pending_ids; // texts of what is in pending
 	struct wanted *pending;
 	size_t pending_count;
 	size_t pending_cap;
@@ -52,19 +53,15 @@ struct view_module {
 
 // ---- what is pending -------------------------------------------------------------------------------------
 
-static bool same_binary(const struct wanted *a, const struct wanted *b)
-{
-	return (a->binary && a->binary == b->binary) ||
-	       (a->n == b->n && build_id_eq(&a->ids[0], &b->ids[0]));
-}
-
 static int note_pending(struct binaries_view *v, const struct wanted *w, struct err *e)
 {
-	for (size_t i = 0; i < v->pending_count; i++) {
-		if (same_binary(&v->pending[i], w))
-			return 0;
-	}
-	if (mem_grow(&v->pending, &v->pending_cap, v->pending_count + 1, sizeof(*w), PENDING_MAX))
+	char text[BUILD_ID_TEXT];
+
+	build_id_text(&w->ids[0], text);
+	if (map_get(&v->pending_ids, str_from(text)))
+		return 0;
+	if (map_set(&v->pending_ids, str_from(text), v, NULL) ||
+	    mem_grow(&v->pending, &v->pending_cap, v->pending_count + 1, sizeof(*w), PENDING_MAX))
 		return err_nomem(e);
 	v->pending[v->pending_count++] = *w;
 	return 0;
@@ -411,6 +408,7 @@ int binaries_view_new(struct binaries *b, struct binaries_view **ret, struct err
 		.ctx = v, .module = resolve_module, .lookup = lookup, .release = release};
 	v->reasons = ARENA_INIT(REASONS_CAP);
 	v->scratch = BUF_INIT(FRAMES_BYTES_MAX);
+	v->pending_ids = MAP_INIT;
 	*ret = v;
 	return 0;
 }
@@ -423,6 +421,7 @@ void binaries_view_free(struct binaries_view *v)
 		free_module(v->modules);
 	arena_deinit(&v->reasons);
 	buf_deinit(&v->scratch);
+	map_deinit(&v->pending_ids);
 	free(v->pending);
 	free(v);
 }
@@ -440,6 +439,8 @@ size_t binaries_view_pending(const struct binaries_view *v)
 void binaries_view_reset(struct binaries_view *v)
 {
 	v->pending_count = 0;
+	map_deinit(&v->pending_ids);
+	v->pending_ids = MAP_INIT;
 }
 
 /*
