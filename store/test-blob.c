@@ -120,8 +120,10 @@ static void test_put_and_read(void **state)
 	assert_int_equal(blob_pread(store, info.sha256, part, sizeof(part), 300000, &e), 0);
 	assert_memory_equal(part, bytes + 300000, sizeof(part));
 	assert_int_equal(blob_pread(store, info.sha256, part, sizeof(part), SIZE - 10, &e), -1);
+	assert_int_equal(blob_open_identity_hot(store, info.sha256), -1);
 	assert_holds(blob_open_identity(store, info.sha256, &e), bytes, SIZE);
 	assert_holds(blob_open_identity(store, info.sha256, &e), bytes, SIZE);
+	assert_holds(blob_open_identity_hot(store, info.sha256), bytes, SIZE);
 	assert_int_equal(files_in(*state, "identity"), 1);
 	fd = blob_open_stored(store, info.sha256, &e);
 	assert_true(fd >= 0);

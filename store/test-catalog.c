@@ -1,53 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/catalog.h"
 
-#include "base/clock.h"
 #include "base/json.h"
-#include "store/test-folder.h"
-#include <cmocka.h>
+#include "store/test-catalog_fixture.h"
 #include <stdio.h>
-
-static struct catalog *catalog;
-
-static int set_up(void **state)
-{
-	struct err e = ERR_INIT;
-	char path[512];
-
-	*state = test_folder_make();
-	snprintf(path, sizeof(path), "%s/catalog.db", (char *)*state);
-	if (catalog_open(path, &catalog, &e))
-		fail_msg("%s", e.msg);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	clock_shift_ms(0);
-	catalog_close(catalog);
-	test_folder_remove(*state);
-	return 0;
-}
 
 static void reopen(void **state)
 {
-	struct err e = ERR_INIT;
-	char path[512];
-
 	catalog_close(catalog);
-	snprintf(path, sizeof(path), "%s/catalog.db", (char *)*state);
-	if (catalog_open(path, &catalog, &e))
-		fail_msg("%s", e.msg);
-}
-
-static struct build_id id_of(const char *text)
-{
-	struct build_id ids[2];
-	struct err e = ERR_INIT;
-
-	if (build_id_parse(str_from(text), ids, &e) < 1)
-		fail_msg("%s", e.msg);
-	return ids[0];
+	open_catalog_in(*state);
 }
 
 struct file_spec {

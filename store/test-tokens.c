@@ -1,29 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store/catalog.h"
-#include "store/test-folder.h"
-#include <cmocka.h>
+#include "store/test-catalog_fixture.h"
 #include <string.h>
-
-static struct catalog *catalog;
-
-static int set_up(void **state)
-{
-	struct err e = ERR_INIT;
-	char path[512];
-
-	*state = test_folder_make();
-	snprintf(path, sizeof(path), "%s/catalog.db", (char *)*state);
-	if (catalog_open(path, &catalog, &e))
-		fail_msg("%s", e.msg);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	catalog_close(catalog);
-	test_folder_remove(*state);
-	return 0;
-}
 
 static bool any(void)
 {
@@ -107,7 +84,7 @@ static void test_only_the_hash_is_kept(void **state)
 	fclose(f);
 	assert_true(n > 0);
 	assert_null(memmem(bytes, n, token + 6, 64));
-	assert_int_equal(catalog_open(path, &catalog, &e), 0);
+	open_catalog_in(*state);
 }
 
 static void test_names(void **state)
