@@ -118,21 +118,22 @@ static void test_expensive_expressions(void **state)
 	refused("{a=~\"(x)\\\\1\"}", "matcher: the regular expression of 'a' has a backward reference");
 	assert_true(selects("{service_name=~\"[a-z]{3}\"}"));
 	memset(text + 5, '(', 100);
-	strcpy(text + 105, "\"}");
+	memcpy(text + 105, "\"}", 3);
 	refused(text, "matcher: the regular expression of 'a' has too many groups");
 	memset(text + 5, 'x', 1100);
-	strcpy(text + 1105, "\"}");
+	memcpy(text + 1105, "\"}", 3);
 	refused(text, "matcher, character 1030: expected a value of at most 1024 bytes");
 }
 
 static void test_too_many_conditions(void **state)
 {
+	static const char one[] = "a=\"\",";
 	char text[400] = "{";
+	size_t n = 1;
 
 	(void)state;
-	for (int i = 0; i < 33; i++)
-		strcat(text, "a=\"\",");
-	strcat(text, "}");
+	for (int i = 0; i < 33; i++, n += sizeof(one) - 1)
+		memcpy(text + n, one, sizeof(one));
 	refused(text, "matcher: more than 32 conditions");
 }
 
