@@ -269,8 +269,11 @@ int binaries_put(struct binaries *b, const struct binaries_upload *u, struct bin
 		 struct err *e)
 {
 	_cleanup_free_ struct intake *in = mem_zalloc(sizeof(*in));
-	int rc = in ? put(b, u, in, ret, e) : err_nomem(e);
+	int rc;
 
+	if (!in)
+		return err_nomem(e);
+	rc = put(b, u, in, ret, e);
 	if (rc < 0)
 		return -1;
 	if (rc == BINARIES_STORED)

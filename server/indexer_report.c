@@ -167,7 +167,7 @@ bool probe_report_has(const struct probe_report *r, const struct build_id *id)
 
 int index_report_check(struct str text, struct err *e)
 {
-	json_t *report;
+	json_t *report = NULL;
 	enum quality quality;
 	bool ok;
 
