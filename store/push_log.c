@@ -126,13 +126,20 @@ static bool must_roll(struct push_log *l, uint64_t released)
 	return f->size >= ROLL_BYTES / 64 && f->last <= released;
 }
 
+static struct log_file *file_to_write(struct push_log *l, uint64_t first, uint64_t released,
+				      struct err *e)
+{
+	if (must_roll(l, released) && begin_file(l, first, e))
+		return NULL;
+	return current_file(l);
+}
+
 static int write_group(struct push_log *l, const struct group *g, uint64_t released, struct err *e)
 {
-	struct log_file *f;
+	struct log_file *f = file_to_write(l, g->waiters[0].position, released, e);
 
-	if (must_roll(l, released) && begin_file(l, g->waiters[0].position, e))
+	if (!f)
 		return -1;
-	f = current_file(l);
 	if (io_pwrite_all(l->fd, g->bytes.p, g->bytes.n, f->size, e) || io_fsync(l->fd, e)) {
 		// What the disk holds now is unknown: take it back if possible, and go on elsewhere.
 		(void)!ftruncate(l->fd, (off_t)f->size);

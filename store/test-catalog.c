@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "store/test-catalog_fixture.h"
+#include <pthread.h>
 #include <stdio.h>
 
 static void reopen(void **state)
@@ -481,6 +482,57 @@ static void test_names(void **state)
 	assert_string_equal(trust_name(TRUST_UPSTREAM), "upstream");
 }
 
+enum { THREADS = 6, EACH = 20 };
+
+// Every file has the ID all share and one of its own, so that all of them end as one binary.
+static void *add_many(void *arg)
+{
+	int thread = *(int *)arg;
+
+	for (int i = 0; i < EACH; i++) {
+		struct build_id ids[] = {id_of("aa11"), id_of("aa11")};
+		struct catalog_new_file f = {.ids = ids, .id_count = 2};
+		struct binary b;
+		struct err e = ERR_INIT;
+
+		ids[1].bytes[0] = (uint8_t)(thread * EACH + i);
+		f.file.type = FILE_DEBUGINFO;
+		f.file.trust = TRUST_UPLOAD;
+		f.file.quality = thread * EACH + i;
+		snprintf(f.file.sha256, sizeof(f.file.sha256), "%064d", f.file.quality);
+		if (catalog_add_file(catalog, &f, &b, &e) < 0 || catalog_find(catalog, ids + 1, 1, &b, &e))
+			return arg;
+	}
+	return NULL;
+}
+
+static void test_many_threads(void **state)
+{
+	_cleanup_free_ struct build_id *ids = NULL;
+	pthread_t threads[THREADS];
+	int numbers[THREADS];
+	struct catalog_file best;
+	struct binary b;
+	struct err e = ERR_INIT;
+	void *bad;
+	size_t n;
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++) {
+		numbers[i] = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, add_many, &numbers[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &bad);
+		assert_null(bad);
+	}
+	assert_int_equal(find("aa11", &b), 0);
+	assert_int_equal(catalog_ids(catalog, b.id, &ids, &n, &e), 0);
+	assert_int_equal(n, THREADS * EACH + 1);
+	assert_int_equal(catalog_best_file(catalog, b.id, FILE_DEBUGINFO, &best, &e), 0);
+	assert_int_equal(best.quality, THREADS * EACH - 1);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -502,6 +554,7 @@ int main(void)
 		TEST(test_upstream_answers_expire),
 		TEST(test_too_many_ids),
 		TEST(test_names),
+		TEST(test_many_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
