@@ -9,7 +9,7 @@
 #include "server/profiles_internal.h"
 #include "symbolizer/pprof_symbolize.h"
 
-enum { ARENA_CAP = 2 << 29, NAMES_MAX = 16, NAME_MAX_BYTES = 128, TRIES = 4, GZIP_LEVEL = 1 };
+enum { ARENA_CAP = 2 << 29, NAMES_MAX = 16, NAME_MAX_BYTES = 128, TRIES = 4, GZIP_LEVEL = 1, ARRIVAL_WAIT_S = 10 };
 
 struct collector {
 	const struct profile_matchers *matchers;
@@ -155,6 +155,24 @@ static int write_out(struct collector *c, struct binaries_view *view, struct are
 	return r;
 }
 
+/*
+ * Who pushed and was answered sees it: what was acknowledged before the query is in the head before it is
+ * read. The profiles thread never waits for a request, so this ends; the limit is for a slow disk.
+ */
+static void wait_for_arrivals(struct profiles *p)
+{
+	struct timespec until;
+	uint64_t mine;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ARRIVAL_WAIT_S;
+	pthread_mutex_lock(&p->lock);
+	mine = p->arrived;
+	while (p->taken < mine && pthread_cond_timedwait(&p->published, &p->lock, &until) == 0)
+		;
+	pthread_mutex_unlock(&p->lock);
+}
+
 int profiles_query(struct profiles *p, const struct profiles_query *q, struct binaries_view *view,
 		   struct buf *out, struct err *e)
 {
@@ -166,6 +184,7 @@ int profiles_query(struct profiles *p, const struct profiles_query *q, struct bi
 	if (!c)
 		return err_nomem(e);
 	if (!q->match || !*q->match || profile_matchers_parse(str_from(q->match), &matchers, e) == 0) {
+		wait_for_arrivals(p);
 		c->matchers = matchers;
 		c->from = q->from_unix_ns;
 		c->to = q->to_unix_ns;

@@ -100,6 +100,7 @@ static void enqueue(struct profiles *p, struct arrival *a)
 	else
 		p->arrivals = a;
 	p->arrivals_last = a;
+	p->arrived++;
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -296,6 +297,8 @@ static void take_in(struct profiles *p, struct arrival *a)
 	pthread_mutex_lock(&p->lock);
 	p->open->last_position = a->position;
 	p->arriving_bytes -= a->n;
+	p->taken++;
+	pthread_cond_broadcast(&p->published);
 	pthread_mutex_unlock(&p->lock);
 	free(a);
 }

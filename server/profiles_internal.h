@@ -19,6 +19,7 @@ struct profiles {
 	/* guarded by lock; `open` and `closing` are replaced by the thread alone */
 	struct arrival *arrivals, *arrivals_last;
 	size_t arriving_bytes; /* records between push and head */
+	uint64_t arrived, taken; /* counts of records queued, and of those taken into the head */
 	struct head *open;
 	struct head *closing;  /* read-only while set */
 	bool publishing;       /* closing is turning into segments */
