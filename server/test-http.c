@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/testing.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -701,6 +702,30 @@ static void many_clients_come_and_go(UNUSED void **state)
 	assert_status(answer, 200);
 }
 
+static void running_out_of_memory_costs_one_request(UNUSED void **state)
+{
+	static const char *const requests[] = {
+		"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd",
+		"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
+	};
+
+	for (size_t i = 0; i < countof(requests); i++) {
+		for (unsigned long nth = 1; nth < 40; nth++) {
+			int fd = connect_to_server();
+
+			mem_fault_at(nth, 1);
+			send_text(fd, requests[i]);
+			(void)read_answer(fd, answer, true); // an answer, or the connection closed
+			close(fd);
+			if (!mem_fault_off())
+				break;
+		}
+		get("/hello", answer);
+		assert_status(answer, 200);
+	}
+}
+
 static void listen_addresses_are_told_apart(UNUSED void **state)
 {
 	static const struct {
@@ -748,6 +773,7 @@ int main(void)
 		WITH_SERVER(stopping_ends_waits),
 		WITH_SERVER(finishing_requests_are_waited_for),
 		WITH_SERVER(many_clients_come_and_go),
+		WITH_SERVER(running_out_of_memory_costs_one_request),
 		cmocka_unit_test(listen_addresses_are_told_apart),
 	};
 
