@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Uploads, indexing, lookups, loss: without upstream servers. */
+#include "base/mem.h"
 #include "server/binaries_testing.h"
 
 static struct answer upload_and_ask(struct life *l, const struct subject *s, enum file_type type)
@@ -422,6 +423,37 @@ static void what_is_deleted_is_gone(void **state)
 	assert_work(&a);
 }
 
+// Some allocation fails, in whatever thread: an error, perhaps, but no crash, and no harm that stays.
+static void running_out_of_memory_does_no_lasting_harm(void **state)
+{
+	struct life *l = LIFE(state);
+	struct build_id ids[2];
+	struct err e = ERR_INIT;
+	struct answer a;
+	size_t n;
+
+	start_alone(l);
+	parse_id(made.id, ids, &n);
+	for (unsigned long nth = 1; nth < 120; nth += 3) {
+		struct module m;
+		const struct resolver *r = binaries_view_resolver(l->view);
+
+		mem_fault_at(nth, 2);
+		(void)put(l, made.id, &made.debug, FILE_DEBUGINFO, &e);
+		if (r->module(r->ctx, str_from(made.id), &m, &e) == 0)
+			r->release(r->ctx, &m);
+		usleep(20000); // for the flight to have its share
+		mem_fault_off();
+		wait_landed(l, made.id);
+		binaries_view_reset(l->view);
+		assert_true(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e) >= 0);
+		wait_landed(l, made.id);
+		a = ask(l, made.id, made.work);
+		assert_work(&a);
+		assert_ok(binaries_delete(l->b, ids, n, &e));
+	}
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, life_setup, life_teardown)
 
 int main(void)
@@ -449,6 +481,7 @@ int main(void)
 		T(what_was_not_indexed_is_queued_at_the_start),
 		T(leftovers_are_swept_at_the_start),
 		T(what_is_deleted_is_gone),
+		T(running_out_of_memory_does_no_lasting_harm),
 	};
 
 	return cmocka_run_group_tests(tests, life_group_setup, life_group_teardown);
