@@ -72,7 +72,7 @@ static void malformed_targets_are_refused(UNUSED void **state)
 	assert_refused("/a%00b", ERR_BAD_PATH, "NUL");
 	assert_refused("/a?x=%0", ERR_BAD_REQUEST, "'x'");
 	for (size_t i = 0; i < 80; i++)
-		strcat(many, "/a");
+		memcpy(many + 2 * i, "/a", 3);
 	assert_refused(many, ERR_BAD_PATH, "segments");
 	for (size_t i = 0; i < 130; i++)
 		memcpy(many + (i ? 1 + 2 * i : 0), i ? "&a" : "/?a", i ? 3 : 4);
