@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "e2e")]
 
 import pprof_writer  # noqa: E402
-from harness import BUILD, ROOT, SUBJECTS, Case, program, run  # noqa: E402
+from harness import BUILD, ROOT, SUBJECTS, Case, program, run, wait_until  # noqa: E402
 from measuring import (Job, Meter, Table, compete, cpu_seconds, find_tool, load_average, median, number,  # noqa: E402
                        peak_memory, settle, spread)
 
@@ -168,14 +168,14 @@ def bench_from_index(meter, subject, rivals):
                         [rivals.gsymutil, "@" + subject.all_options, subject.gsym]))
         firsts.append(([rivals.gsymutil, "@" + subject.first_options, subject.gsym], os.devnull))
         jobs.append(Job("llvm-gsymutil --addresses-from-stdin", [rivals.gsymutil, "--addresses-from-stdin"],
-                        subject.all_gsym, rounds=1 if QUICK else 3))
+                        subject.all_gsym, rounds=1))
         firsts.append((jobs[-1].argv, subject.first_gsym))
     compete(meter, jobs, ROUNDS)
     by_label = dict(zip((job.label for job in jobs), firsts))
     table = table_of(f"{ADDRESSES:,} addresses, index ready", jobs, ["named"], lambda job: [named(*by_label[job.label])])
     if rivals.gsymutil:
         table.remarks.append("llvm-gsymutil is run both ways: as options, which it has to parse, and from standard "
-                             "input, where it opens the index again for each address.")
+                             "input, where it opens the index again for each address (one round).")
     return table
 
 
@@ -289,20 +289,21 @@ def symbolize_request(subject):
 
 
 def load(server, request, connections, seconds):
-    """One row: answers a second, the same counting the time the server was busy after, latencies, CPU each."""
-    pid = server.process.pid
+    """What load.c reports."""
+    say(f"server: {request[:request.index(b' HTTP')].decode()}, {connections} connections")
     port = server.url.rsplit(":", 1)[1]
-    before = cpu_seconds(pid)
     done = subprocess.run([bench_tool("load"), port, str(connections), str(seconds)], input=request,
                           capture_output=True, timeout=seconds + 60, check=True)
-    busy_after = settle(pid)
     answer = json.loads(done.stdout)
     if answer["failed"]:
         say(f"{answer['failed']} of {connections} connections failed: {answer['failure']} ({answer['status']})")
-    each = answer["answered"] or 1
+    return answer
+
+
+def server_row(answer, busy_after, cpu):
+    count = answer["answered"] or 1
     return [answer["answered"] / answer["seconds"], answer["answered"] / (answer["seconds"] + busy_after),
-            answer["p50_ms"], answer["p99_ms"], answer["max_ms"], (cpu_seconds(pid) - before) * 1e3 / each,
-            str(answer["failed"])]
+            answer["p50_ms"], answer["p99_ms"], answer["max_ms"], cpu * 1e3 / count, str(answer["failed"])]
 
 
 def life_cpu(server):
@@ -315,31 +316,65 @@ def children_cpu():
     return used.ru_utime + used.ru_stime
 
 
+def taken_in(server, count):
+    """Seconds until the server has put that many profiles into its store."""
+    def kept():
+        found = re.search(r'^unhex_profiles_total{outcome="kept"} (\d+)', server.get("/metrics").body.decode(), re.M)
+        return found and int(found[1]) >= count
+
+    start = time.monotonic()
+    wait_until(kept, seconds=90, what=f"{count} profiles taken in")
+    return time.monotonic() - start
+
+
+def start_server(case, subject, name):
+    server = case.server(name=name)
+    case.unhex("upload", "--wait", subject.debug, LIBC, server=server)
+    settle(server.process.pid)
+    return server
+
+
+def add_push_rows(case, subject, table, request, seconds):
+    """Each on a server of its own, stopped afterwards, so that all that a push costs is in its row."""
+    for connections in (1, 8):
+        server = start_server(case, subject, f"push-{connections}")
+        before = life_cpu(server)
+        answer = load(server, request, connections, seconds)
+        busy_after = taken_in(server, answer["answered"])
+        peak, reaped, began = peak_memory(server.process.pid), children_cpu(), time.monotonic()
+        server.stop()
+        table.add(f"push; {connections} connection{'s' * (connections > 1)}",
+                  *server_row(answer, busy_after, children_cpu() - reaped - before))
+        table.remarks.append(f"{answer['answered']:,} pushes over {connections} connection{'s' * (connections > 1)}: "
+                             f"unhexd's peak memory {number(peak)} MB; stopping, which symbolizes and writes them, "
+                             f"{time.monotonic() - began:.1f} s.")
+
+
+def add_query_rows(case, subject, table, seconds):
+    server = start_server(case, subject, "symbolize")
+    requests = {"symbolize, 100 addresses": symbolize_request(subject),
+                "GET /healthz (the floor)": b"GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n"}
+    for name, request in requests.items():
+        for connections in (1, 8):
+            before = life_cpu(server)
+            answer = load(server, request, connections, seconds)
+            busy_after = settle(server.process.pid)
+            table.add(f"{name}; {connections} connection{'s' * (connections > 1)}",
+                      *server_row(answer, busy_after, life_cpu(server) - before))
+
+
 def bench_server(case, subject):
     seconds = 1 if QUICK else 4
     say("recording a real profile")
     profile, described = real_profile(case, subject)
-    server = case.server(name="bench-data")
-    case.unhex("upload", "--wait", subject.debug, LIBC, server=server)
-    requests = {"push": push_request(profile), "symbolize, 100 addresses": symbolize_request(subject)}
-    requests["GET /healthz (the floor)"] = b"GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n"
     table = Table("The server", ["answers/s", "sustained/s", "median, ms", "99th, ms", "longest, ms", "server CPU, ms each",
                                  "connections lost"],
                   "Over loopback, keep-alive, one request in flight a connection; the load generator shares the CPUs. "
                   f"Push: {described}; each with an ID of its own, answered when it is on disk. Sustained counts the "
-                  "time until the server had also taken everything into its store. libc's debug file is uploaded, the "
-                  "other binaries are unknown to the server.")
-    for name, request in requests.items():
-        for connections in (1, 8):
-            say(f"{name}, {connections} connections")
-            table.add(f"{name}; {connections} connection{'s' * (connections > 1)}",
-                      *load(server, request, connections, seconds))
-    table.remarks.append(f"Peak memory of unhexd after all that: {number(peak_memory(server.process.pid))} MB.")
-    began, cpu = time.monotonic(), life_cpu(server)
-    reaped = children_cpu()
-    server.stop()
-    table.remarks.append(f"Stop, which symbolizes the open window and writes it: {time.monotonic() - began:.1f} s, "
-                         f"{children_cpu() - reaped - cpu:.1f} s of CPU.")
+                  "time until the server had also taken everything into its store; a push's CPU includes that, naming "
+                  "and writing the window. libc's debug file is uploaded, the other binaries are unknown to the server.")
+    add_push_rows(case, subject, table, push_request(profile), seconds)
+    add_query_rows(case, subject, table, seconds)
     return table
 
 
