@@ -188,11 +188,14 @@ $(foreach p,$(notdir $(PROGRAMS)),$(eval $(call program_rules,$(p))))
 
 # ---- tests ----------------------------------------------------------------------------------
 
-unit: $(UNIT)
+# What the tests run besides the programs.
+TEST_TOOLS = $(BUILD)/bench/symbolizer/bench-lookup
+
+unit: $(UNIT) $(BUILD)/unhex-indexer
 	@BUILD=$(BUILD) tests/run.sh unit
-e2e: all
+e2e: all $(TEST_TOOLS)
 	@BUILD=$(BUILD) tests/run.sh e2e
-check: all $(UNIT)
+check: all $(UNIT) $(TEST_TOOLS)
 	@BUILD=$(BUILD) tests/run.sh unit e2e
 check-asan:
 	@$(MAKE) --no-print-directory VARIANT=asan check
