@@ -13,14 +13,16 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 
-static int path_in(const struct config *c, const char *name, char out[static PATH_MAX], struct err *e)
+static int path_in(const struct config *c, const char *name, char out[static PATH_MAX],
+		   struct err *e)
 {
 	if ((size_t)snprintf(out, PATH_MAX, "%s/%s", c->data_dir, name) >= PATH_MAX)
 		return err_set(e, ERR_CONFIG, "--data-dir is too long");
 	return 0;
 }
 
-static int folder_in(const struct config *c, const char *name, char out[static PATH_MAX], struct err *e)
+static int folder_in(const struct config *c, const char *name, char out[static PATH_MAX],
+		     struct err *e)
 {
 	return path_in(c, name, out, e) || io_mkdirs(out, 0700, e) ? -1 : 0;
 }
@@ -39,8 +41,8 @@ static int lock_data_dir(struct app *a, struct err *e)
 		return 0;
 	if (errno != EWOULDBLOCK)
 		return err_sys(e, errno, "locking %s", path);
-	return err_set(e, ERR_CONFLICT, "another unhexd runs on %s (it holds %s)", a->config->data_dir,
-		       path);
+	return err_set(e, ERR_CONFLICT, "another unhexd runs on %s (it holds %s)",
+		       a->config->data_dir, path);
 }
 
 static int open_catalog(struct app *a, struct err *e)
@@ -67,15 +69,18 @@ static int open_blobs(struct app *a, struct err *e)
 	};
 	char path[PATH_MAX];
 
-	return folder_in(a->config, "blobs", path, e) || blob_store_open(path, &limits, &a->blobs, e) ? -1
-												      : 0;
+	return folder_in(a->config, "blobs", path, e) ||
+			       blob_store_open(path, &limits, &a->blobs, e)
+		       ? -1
+		       : 0;
 }
 
 static int open_results(struct app *a, struct err *e)
 {
 	char path[PATH_MAX];
 
-	return path_in(a->config, "results.db", path, e) || results_open(path, &a->results, e) ? -1 : 0;
+	return path_in(a->config, "results.db", path, e) || results_open(path, &a->results, e) ? -1
+											       : 0;
 }
 
 static int start_upstream(struct app *a, struct err *e)
@@ -140,8 +145,9 @@ static int open_profile_dir(struct app *a, struct err *e)
 
 	if (a->config->profile_store)
 		return profile_dir_open(a->config->profile_store, &a->profile_dir, e);
-	return path_in(a->config, "profiles", path, e) || profile_dir_open(path, &a->profile_dir, e) ? -1
-												     : 0;
+	return path_in(a->config, "profiles", path, e) || profile_dir_open(path, &a->profile_dir, e)
+		       ? -1
+		       : 0;
 }
 
 static int start_profiles(struct app *a, struct err *e)
@@ -175,16 +181,17 @@ static int start_http(struct app *a, struct err *e)
 		.max_connections_per_ip = (unsigned)c->max_connections_per_ip,
 		.connection_memory = c->connection_memory,
 		.idle_timeout_ms = c->idle_timeout_ms,
-		.exchange = {
-			.routes = app_routes,
-			.app = a,
-			.authorize = authorize,
-			.lanes[LANE_WORK] = {(unsigned)c->work_threads, c->queue},
-			.lanes[LANE_INGEST] = {(unsigned)c->ingest_threads, c->queue},
-			.max_parked = c->max_waiting,
-			.max_body = c->max_body,
-			.max_body_memory = c->max_body_memory,
-		},
+		.exchange =
+			{
+				.routes = app_routes,
+				.app = a,
+				.authorize = authorize,
+				.lanes[LANE_WORK] = {(unsigned)c->work_threads, c->queue},
+				.lanes[LANE_INGEST] = {(unsigned)c->ingest_threads, c->queue},
+				.max_parked = c->max_waiting,
+				.max_body = c->max_body,
+				.max_body_memory = c->max_body_memory,
+			},
 	};
 
 	return http_open(&cfg, &a->http, e) || http_start(a->http, e) ? -1 : 0;
@@ -211,7 +218,8 @@ int app_start(const struct config *c, struct app **ret, struct err *e)
 	a->lock_fd = -1;
 	raise_file_limit();
 	if (lock_data_dir(a, e) || open_catalog(a, e) || open_blobs(a, e) || open_results(a, e) ||
-	    start_upstream(a, e) || start_binaries(a, e) || start_profiles(a, e) || start_http(a, e)) {
+	    start_upstream(a, e) || start_binaries(a, e) || start_profiles(a, e) ||
+	    start_http(a, e)) {
 		app_stop(a);
 		return -1;
 	}
@@ -220,8 +228,8 @@ int app_start(const struct config *c, struct app **ret, struct err *e)
 }
 
 /*
- * The listener goes first, so that nobody asks any more; then whoever uses a part before the part. What
- * each holds in memory is written on the way.
+ * The listener goes first, so that nobody asks any more; then whoever uses a part before the part.
+ * What each holds in memory is written on the way.
  */
 void app_stop(struct app *a)
 {

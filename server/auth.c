@@ -26,11 +26,14 @@ int auth_scopes_parse(struct str text, unsigned *ret, struct err *e)
 			found |= str_is(word, scopes[i].name) ? scopes[i].scope : 0;
 		if (found == before && word.n)
 			return err_set(e, ERR_USAGE,
-				       "'" STR_FMT "' is not a scope, or named twice; scopes are read, "
-				       "push, upload, admin", STR_ARG(word));
+				       "'" STR_FMT
+				       "' is not a scope, or named twice; scopes are read, "
+				       "push, upload, admin",
+				       STR_ARG(word));
 	}
 	if (!found)
-		return err_set(e, ERR_USAGE, "no scope given; scopes are read, push, upload, admin");
+		return err_set(e, ERR_USAGE,
+			       "no scope given; scopes are read, push, upload, admin");
 	*ret = found;
 	return 0;
 }
@@ -57,9 +60,10 @@ int auth_check_start(const struct auth *a, struct err *e)
 		return -1;
 	if (any)
 		return 0;
-	return err_set(e, ERR_CONFIG,
-		       "listening beyond loopback with no token would let anyone write: make one with "
-		       "`unhexd token create --data-dir DIR`, or say --allow-anonymous-write");
+	return err_set(
+		e, ERR_CONFIG,
+		"listening beyond loopback with no token would let anyone write: make one with "
+		"`unhexd token create --data-dir DIR`, or say --allow-anonymous-write");
 }
 
 static void be_anonymous(unsigned allowed, struct principal *ret)
@@ -95,8 +99,8 @@ static bool bearer(const struct request *rq, struct str *ret)
 	return ret->n > 0;
 }
 
-static int check_token(const struct auth *a, struct str token, unsigned needed, struct principal *ret,
-		       struct err *e)
+static int check_token(const struct auth *a, struct str token, unsigned needed,
+		       struct principal *ret, struct err *e)
 {
 	struct token_info info;
 	char text[AUTH_SCOPES_TEXT];
@@ -115,7 +119,8 @@ static int check_token(const struct auth *a, struct str token, unsigned needed, 
 	return 0;
 }
 
-int auth_authorize(const struct auth *a, const struct request *rq, struct principal *ret, struct err *e)
+int auth_authorize(const struct auth *a, const struct request *rq, struct principal *ret,
+		   struct err *e)
 {
 	unsigned needed = rq->route->scope;
 	char text[AUTH_SCOPES_TEXT];
@@ -135,6 +140,8 @@ int auth_authorize(const struct auth *a, const struct request *rq, struct princi
 		return 0;
 	}
 	auth_scopes_text(needed, text);
-	return err_set(e, ERR_UNAUTHORIZED, "this needs a token with scope '%s': "
-		       "Authorization: Bearer TOKEN", text);
+	return err_set(e, ERR_UNAUTHORIZED,
+		       "this needs a token with scope '%s': "
+		       "Authorization: Bearer TOKEN",
+		       text);
 }

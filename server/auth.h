@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may do what. Reading is open to all unless told otherwise; pushing and uploading need a token with
- * that scope, and removing one with admin. Without any token, a server on loopback lets everyone do
- * everything; beyond loopback it refuses to start, unless anonymous writes were allowed. Thread-safe.
+ * Who may do what. Reading is open to all unless told otherwise; pushing and uploading need a token
+ * with that scope, and removing one with admin. Without any token, a server on loopback lets
+ * everyone do everything; beyond loopback it refuses to start, unless anonymous writes were
+ * allowed. Thread-safe.
  */
 #ifndef SERVER_AUTH_H
 #define SERVER_AUTH_H

@@ -14,12 +14,14 @@
 static void fill_table(struct config *c)
 {
 	const struct opt opts[] = {
-		OPTION(listen, "listen", OPT_STRING, .fallback = "127.0.0.1:8002", .arg = "ADDR:PORT",
-		       .help = "where to listen; port 0 picks a free one", .group = "Where"),
+		OPTION(listen, "listen", OPT_STRING, .fallback = "127.0.0.1:8002",
+		       .arg = "ADDR:PORT", .help = "where to listen; port 0 picks a free one",
+		       .group = "Where"),
 		OPTION(data_dir, "data-dir", OPT_STRING, .fallback = "./unhex-data", .arg = "DIR",
 		       .help = "where everything is kept; made when missing"),
 		OPTION(upstream, "upstream", OPT_LIST, .arg = "URL",
-		       .help = "a debuginfod server to ask for what is not here; may repeat (default: "
+		       .help = "a debuginfod server to ask for what is not here; may repeat "
+			       "(default: "
 			       "those in DEBUGINFOD_URLS)"),
 		OPTION(scan, "scan", OPT_LIST, .arg = "DIR",
 		       .help = "a folder of binaries to serve (not built yet)"),
@@ -53,12 +55,13 @@ static void fill_table(struct config *c)
 		       .help = "requests that may wait for debug info at the same time"),
 		OPTION(max_connections, "max-connections", OPT_U64, .fallback = "2048", .arg = "N",
 		       .help = "connections in all"),
-		OPTION(max_connections_per_ip, "max-connections-per-ip", OPT_U64, .fallback = "1024",
-		       .arg = "N", .help = "connections from one address"),
+		OPTION(max_connections_per_ip, "max-connections-per-ip", OPT_U64,
+		       .fallback = "1024", .arg = "N", .help = "connections from one address"),
 		OPTION(connection_memory, "connection-memory", OPT_SIZE, .fallback = "64KiB",
 		       .arg = "SIZE", .help = "buffer of one connection"),
 		OPTION(idle_timeout_ms, "idle-timeout", OPT_DURATION_MS, .fallback = "60s",
-		       .arg = "DURATION", .help = "a connection that stands still so long is closed"),
+		       .arg = "DURATION",
+		       .help = "a connection that stands still so long is closed"),
 		OPTION(drain_timeout_ms, "drain-timeout", OPT_DURATION_MS, .fallback = "10s",
 		       .arg = "DURATION", .help = "time for requests to end after TERM"),
 		OPTION(max_body, "max-body", OPT_SIZE, .fallback = "64MiB", .arg = "SIZE",
@@ -72,7 +75,8 @@ static void fill_table(struct config *c)
 		       .help = "largest upload, sent and decompressed", .group = "Binaries"),
 		OPTION(quota, "quota", OPT_SIZE, .fallback = "0", .arg = "SIZE",
 		       .help = "disk for uploads and fetched files (0: no limit)"),
-		OPTION(identity_cache, "identity-cache", OPT_SIZE, .fallback = "2GiB", .arg = "SIZE",
+		OPTION(identity_cache, "identity-cache", OPT_SIZE, .fallback = "2GiB",
+		       .arg = "SIZE",
 		       .help = "disk for uncompressed copies of what is often asked for"),
 		OPTION(compression_level, "compression-level", OPT_U64, .fallback = "3", .arg = "N",
 		       .help = "zstd level of stored files (1 to 19)"),
@@ -89,10 +93,10 @@ static void fill_table(struct config *c)
 
 		OPTION(upstream_max_file, "upstream-max-file", OPT_SIZE, .fallback = "4GiB",
 		       .arg = "SIZE", .help = "largest file fetched", .group = "Upstream"),
-		OPTION(upstream_max_day, "upstream-max-day", OPT_SIZE, .fallback = "0", .arg = "SIZE",
-		       .help = "bytes fetched a day (0: no limit)"),
-		OPTION(upstream_transfers, "upstream-transfers", OPT_U64, .fallback = "4", .arg = "N",
-		       .help = "transfers per server at a time"),
+		OPTION(upstream_max_day, "upstream-max-day", OPT_SIZE, .fallback = "0",
+		       .arg = "SIZE", .help = "bytes fetched a day (0: no limit)"),
+		OPTION(upstream_transfers, "upstream-transfers", OPT_U64, .fallback = "4",
+		       .arg = "N", .help = "transfers per server at a time"),
 		OPTION(upstream_connect_timeout_ms, "upstream-connect-timeout", OPT_DURATION_MS,
 		       .fallback = "5s", .arg = "DURATION", .help = "time to connect"),
 		OPTION(upstream_head_start_ms, "upstream-head-start", OPT_DURATION_MS,
@@ -107,7 +111,8 @@ static void fill_table(struct config *c)
 		       .arg = "DURATION", .help = "how long a failure is remembered"),
 
 		OPTION(profile_window_ms, "profile-window", OPT_DURATION_MS, .fallback = "60s",
-		       .arg = "DURATION", .help = "span of one stored segment", .group = "Profiles"),
+		       .arg = "DURATION", .help = "span of one stored segment",
+		       .group = "Profiles"),
 		OPTION(profile_memory, "profile-memory", OPT_SIZE, .fallback = "256MiB",
 		       .arg = "SIZE", .help = "memory for profiles not yet written as segments"),
 
@@ -124,17 +129,22 @@ static void fill_table(struct config *c)
 		.opts = c->opts,
 		.env_prefix = "UNHEX_",
 		.usage = "unhexd [OPTION]...\n"
-			 "       unhexd token create|list|revoke --data-dir DIR [--name N] [--scope S]",
-		.intro = "The central symbolizer: profiles with addresses in, the same profiles with names\n"
-			 "out; a debuginfod server and proxy beside it.\n"
-			 "\n"
-			 "  unhexd --data-dir /var/lib/unhex --upstream https://debuginfod.debian.net\n"
-			 "  unhexd token create --data-dir /var/lib/unhex --name ci --scope upload\n"
-			 "  unhexd --data-dir /var/lib/unhex --listen 0.0.0.0:8002",
+			 "       unhexd token create|list|revoke --data-dir DIR [--name N] "
+			 "[--scope S]",
+		.intro =
+			"The central symbolizer: profiles with addresses in, the same profiles "
+			"with names\n"
+			"out; a debuginfod server and proxy beside it.\n"
+			"\n"
+			"  unhexd --data-dir /var/lib/unhex --upstream "
+			"https://debuginfod.debian.net\n"
+			"  unhexd token create --data-dir /var/lib/unhex --name ci --scope upload\n"
+			"  unhexd --data-dir /var/lib/unhex --listen 0.0.0.0:8002",
 	};
 }
 
-// Servers in DEBUGINFOD_URLS are those every debuginfod client asks; "ima:…" words are passed over later.
+// Servers in DEBUGINFOD_URLS are those every debuginfod client asks; "ima:…" words are passed over
+// later.
 static int default_upstreams(struct config *c, struct err *e)
 {
 	struct str rest = str_trim(str_from(getenv("DEBUGINFOD_URLS")));
@@ -232,8 +242,10 @@ static int check_logs(struct config *c, struct err *e)
 static int check_built(struct config *c, struct err *e)
 {
 	if (c->scan.n)
-		return err_set(e, ERR_CONFIG, "--scan %s: scanning folders is not built yet; upload the "
-			       "files instead (unhex upload DIR)", c->scan.items[0]);
+		return err_set(e, ERR_CONFIG,
+			       "--scan %s: scanning folders is not built yet; upload the "
+			       "files instead (unhex upload DIR)",
+			       c->scan.items[0]);
 	if (c->store.n > 1)
 		return err_set(e, ERR_CONFIG, "more than one --store is not built yet");
 	if (!c->store.n)

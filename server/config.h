@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What unhexd can be told: flags, UNHEX_* environment, `key = value` file (base/opt.h), checked once at
- * start. Read-only afterwards.
+ * What unhexd can be told: flags, UNHEX_* environment, `key = value` file (base/opt.h), checked
+ * once at start. Read-only afterwards.
  */
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
@@ -74,15 +74,15 @@ struct config {
 	enum log_level log_level;
 	enum log_format log_format;
 
-	bool loopback;       /* every address of `listen` is one */
+	bool loopback;	     /* every address of `listen` is one */
 	char *profile_store; /* folder of the embedded store; NULL: inside the data dir */
 	struct opt opts[CONFIG_OPTIONS];
 	struct opt_table table;
 };
 
 /*
- * Parses and checks. OPT_HELP or OPT_VERSION where asked for; ERR_USAGE, ERR_CONFIG. Deinit in any case.
- * *c must not be moved afterwards.
+ * Parses and checks. OPT_HELP or OPT_VERSION where asked for; ERR_USAGE, ERR_CONFIG. Deinit in any
+ * case. *c must not be moved afterwards.
  */
 int config_load(struct config *c, int argc, char **argv, struct err *e) MUST_CHECK;
 void config_deinit(struct config *c);

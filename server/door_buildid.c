@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The debuginfod protocol (debuginfod/protocol.h) plus HEAD, one Range, ETag. A hit that needs no
- * decompression is answered on the I/O thread; the rest goes to a worker. What may pass (overload, an
- * upstream that fails or takes too long) is answered with a TCP reset: clients remember every status
- * other than 200 as "does not exist" for ten minutes.
+ * decompression is answered on the I/O thread; the rest goes to a worker. What may pass (overload,
+ * an upstream that fails or takes too long) is answered with a TCP reset: clients remember every
+ * status other than 200 as "does not exist" for ten minutes.
  */
 #include "server/doors.h"
 
@@ -79,7 +79,7 @@ static int begin(struct request *rq, struct err *e)
 	return parse(rq, f, e);
 }
 
-// ---- what is sent --------------------------------------------------------------------------------------
+// ---- what is sent -----------------------------------------------------------------------------
 
 struct copy {
 	int fd; // -1: none open
@@ -130,17 +130,18 @@ static void answer(struct request *rq, struct copy *c, struct str etag)
 	respond_fd(rq, range == RANGE_ONE ? 206 : 200, "application/octet-stream", steal_fd(&c->fd),
 		   c->offset, c->size);
 	if (range == RANGE_ONE)
-		respond_header(rq, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, c->offset,
-			       c->offset + c->size - 1, whole);
+		respond_header(rq, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+			       c->offset, c->offset + c->size - 1, whole);
 	if (c->zstd)
 		respond_header(rq, "Content-Encoding", "zstd");
 }
 
 /*
- * The stored bytes for who takes zstd and wants the whole; else the identity copy, which is made on first
- * use: too long for an I/O thread.
+ * The stored bytes for who takes zstd and wants the whole; else the identity copy, which is made on
+ * first use: too long for an I/O thread.
  */
-static int open_copy(struct request *rq, const struct catalog_file *file, struct copy *c, struct err *e)
+static int open_copy(struct request *rq, const struct catalog_file *file, struct copy *c,
+		     struct err *e)
 {
 	struct blob_store *blobs = app_of(rq)->blobs;
 
@@ -185,7 +186,7 @@ static int send_file(struct request *rq, struct fetch *f, struct err *e)
 	return DOOR_DONE;
 }
 
-// ---- the walk --------------------------------------------------------------------------------------------
+// ---- the walk ---------------------------------------------------------------------------------
 
 static int refuse_large(struct request *rq, uint64_t max)
 {
@@ -229,7 +230,8 @@ static int artifact(struct request *rq, struct fetch *f, struct err *e)
 	return binaries_artifact(app_of(rq)->binaries, &ask, &f->file, e);
 }
 
-// ARTIFACT_READY with f->file, ARTIFACT_ABSENT, -1; the door goes on only where *ret_door is DOOR_DONE.
+// ARTIFACT_READY with f->file, ARTIFACT_ABSENT, -1; the door goes on only where *ret_door is
+// DOOR_DONE.
 static int find(struct request *rq, struct fetch *f, int *ret_door, struct err *e)
 {
 	int rc;

@@ -61,6 +61,7 @@ int door_metrics(struct request *rq, struct err *e)
 int door_home(struct request *rq, UNUSED struct err *e)
 {
 	respond_bytes(rq, 200, "text/html; charset=utf-8", STR(INDEX_PAGE));
-	respond_header(rq, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+	respond_header(rq, "Content-Security-Policy",
+		       "default-src 'none'; style-src 'unsafe-inline'");
 	return DOOR_DONE;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * push.v1 as Pyroscope takes it: Connect's unary protocol over HTTP/1.1 (connectrpc.com/docs/protocol).
- * The 200 is sent when the push log says that the request is on disk.
+ * push.v1 as Pyroscope takes it: Connect's unary protocol over HTTP/1.1
+ * (connectrpc.com/docs/protocol). The 200 is sent when the push log says that the request is on
+ * disk.
  */
 #include "server/doors.h"
 
@@ -35,7 +36,8 @@ static int answer(struct request *rq)
 static int finish(struct request *rq, struct err *e)
 {
 	if (request_cancelled(rq))
-		return err_set(e, ERR_SHUTTING_DOWN, "the server stops; whether the push was kept is "
+		return err_set(e, ERR_SHUTTING_DOWN,
+			       "the server stops; whether the push was kept is "
 			       "not known, so push it again with the same ID");
 	if (rq->woken_with.kind != ERR_NONE) {
 		*e = rq->woken_with;
@@ -77,7 +79,8 @@ int door_push_precheck(struct request *rq, struct err *e)
 {
 	if (form_of(rq) != FORM_UNKNOWN)
 		return 0;
-	return err_set(e, ERR_UNSUPPORTED, "Content-Type must be application/proto or "
+	return err_set(e, ERR_UNSUPPORTED,
+		       "Content-Type must be application/proto or "
 		       "application/json");
 }
 

@@ -40,8 +40,8 @@ static int parse_time(const struct request *rq, const char *name, int64_t fallba
 		if (clock_parse(copy, ret))
 			return 0;
 	}
-	return err_set(e, ERR_BAD_REQUEST, "%s='" STR_FMT "' is neither Unix seconds nor RFC 3339", name,
-		       STR_ARG(text));
+	return err_set(e, ERR_BAD_REQUEST, "%s='" STR_FMT "' is neither Unix seconds nor RFC 3339",
+		       name, STR_ARG(text));
 }
 
 static int parse(const struct request *rq, struct query *q, struct err *e)

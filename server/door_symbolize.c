@@ -56,9 +56,10 @@ static int parse_addresses(const struct request *rq, bool *ret_virtual, struct e
 	if (!request_arg(rq, "addresses", &text) || str_is(text, "mapped"))
 		return 0;
 	*ret_virtual = str_is(text, "virtual");
-	return *ret_virtual ? 0
-			    : err_set(e, ERR_BAD_REQUEST, "addresses='" STR_FMT
-				      "' is not mapped or virtual", STR_ARG(text));
+	return *ret_virtual
+		       ? 0
+		       : err_set(e, ERR_BAD_REQUEST,
+				 "addresses='" STR_FMT "' is not mapped or virtual", STR_ARG(text));
 }
 
 static int open_job(struct request *rq, struct err *e)
@@ -100,7 +101,7 @@ static int wait_or_go_on(struct request *rq, struct err *e)
 	return wait_for_view(rq, app_of(rq)->binaries, job->view, job->deadline_ms, e);
 }
 
-// ---- JSON --------------------------------------------------------------------------------------------
+// ---- JSON -------------------------------------------------------------------------------------
 
 static int symbolize_json_body(struct request *rq, struct str body, struct err *e)
 {
@@ -119,7 +120,7 @@ static int symbolize_json_body(struct request *rq, struct str body, struct err *
 	return rc;
 }
 
-// ---- pprof -------------------------------------------------------------------------------------------
+// ---- pprof ------------------------------------------------------------------------------------
 
 // gzip is what a .pb.gz is; zstd is a coding on top of the plain profile, for those who ask for it.
 static bool wants_zstd(const struct request *rq)
@@ -162,7 +163,8 @@ static void note_missing(struct request *rq, const struct seen_batch *seen)
 		log_err(LOG_WARN, "seen_not_noted", &e, NULL);
 }
 
-static int symbolize_profile(struct request *rq, struct str identity, struct arena *arena, struct err *e)
+static int symbolize_profile(struct request *rq, struct str identity, struct arena *arena,
+			     struct err *e)
 {
 	struct job *job = rq->state;
 	struct pprof_limits limits = pprof_limits_default;
@@ -212,7 +214,8 @@ int door_symbolize(struct request *rq, struct err *e)
 	int rc;
 
 	if (!rq->body.n)
-		return err_set(e, ERR_BAD_REQUEST, "the body is empty: send JSON "
+		return err_set(e, ERR_BAD_REQUEST,
+			       "the body is empty: send JSON "
 			       "({\"modules\":[…]}, Content-Type: application/json) or a pprof");
 	rc = open_job(rq, e);
 	if (rc == 0)

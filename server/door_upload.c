@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PUT /v1/debuginfo/ID: the body goes piece by piece to a staging file, then through the indexer's probe
- * into the store. With ?wait= the answer comes when it is indexed.
+ * PUT /v1/debuginfo/ID: the body goes piece by piece to a staging file, then through the indexer's
+ * probe into the store. With ?wait= the answer comes when it is indexed.
  */
 #include "server/doors.h"
 
@@ -52,7 +52,7 @@ static void upload_free(void *state)
 	free(u);
 }
 
-// ---- what is asked for -------------------------------------------------------------------------------
+// ---- what is asked for ------------------------------------------------------------------------
 
 static int parse_type(const struct request *rq, enum file_type *ret, struct err *e)
 {
@@ -62,11 +62,13 @@ static int parse_type(const struct request *rq, enum file_type *ret, struct err 
 	if (!request_arg(rq, "type", &text))
 		return 0;
 	if (!file_type_parse(text, ret))
-		return err_set(e, ERR_BAD_REQUEST, "type='" STR_FMT "' is not debuginfo, executable, "
-			       "sources or kallsyms", STR_ARG(text));
+		return err_set(e, ERR_BAD_REQUEST,
+			       "type='" STR_FMT "' is not debuginfo, executable, "
+			       "sources or kallsyms",
+			       STR_ARG(text));
 	if (*ret != FILE_DEBUGINFO && *ret != FILE_EXECUTABLE)
-		return err_set(e, ERR_NOT_IMPLEMENTED, "uploads of type " STR_FMT
-			       " are not built yet", STR_ARG(text));
+		return err_set(e, ERR_NOT_IMPLEMENTED,
+			       "uploads of type " STR_FMT " are not built yet", STR_ARG(text));
 	return 0;
 }
 
@@ -107,8 +109,10 @@ static int parse_coding(const struct request *rq, bool *ret_zstd, struct err *e)
 	*ret_zstd = str_eq_nocase(coding, STR("zstd"));
 	if (!coding.n || *ret_zstd || str_eq_nocase(coding, STR("identity")))
 		return 0;
-	return err_set(e, ERR_UNSUPPORTED, "Content-Encoding '" STR_FMT
-		       "' is not supported for uploads; use zstd or none", STR_ARG(coding));
+	return err_set(e, ERR_UNSUPPORTED,
+		       "Content-Encoding '" STR_FMT
+		       "' is not supported for uploads; use zstd or none",
+		       STR_ARG(coding));
 }
 
 static int parse_target(struct request *rq, struct upload *u, struct err *e)
@@ -126,7 +130,7 @@ static int parse_target(struct request *rq, struct upload *u, struct err *e)
 	return request_wait_ms(rq, 0, &u->wait_ms, e);
 }
 
-// ---- the body ----------------------------------------------------------------------------------------
+// ---- the body ---------------------------------------------------------------------------------
 
 static int check_size(const struct request *rq, uint64_t n, struct err *e)
 {
@@ -141,8 +145,9 @@ static int check_length(const struct request *rq, struct err *e)
 {
 	uint64_t n;
 
-	return str_to_u64(request_header(rq, "Content-Length"), UINT64_MAX, &n) ? check_size(rq, n, e)
-										: 0;
+	return str_to_u64(request_header(rq, "Content-Length"), UINT64_MAX, &n)
+		       ? check_size(rq, n, e)
+		       : 0;
 }
 
 // Everything that can be refused without the body is, before it has been sent.
@@ -166,7 +171,8 @@ static int open_staging(struct request *rq, struct upload *u, struct err *e)
 	return u->is_zstd ? zstd_in_new(u->fd, app_of(rq)->config->max_upload, &u->zstd, e) : 0;
 }
 
-static int write_identity(const struct request *rq, struct upload *u, struct str piece, struct err *e)
+static int write_identity(const struct request *rq, struct upload *u, struct str piece,
+			  struct err *e)
 {
 	u->size += piece.n;
 	if (check_size(rq, u->size, e))
@@ -187,7 +193,7 @@ int door_upload_sink(struct request *rq, struct str piece, bool last, struct err
 	return last ? zstd_in_finish(u->zstd, &u->size, e) : 0;
 }
 
-// ---- storing -----------------------------------------------------------------------------------------
+// ---- storing ----------------------------------------------------------------------------------
 
 static int store(struct request *rq, struct upload *u, struct err *e)
 {
@@ -217,7 +223,7 @@ static int store(struct request *rq, struct upload *u, struct err *e)
 	return 0;
 }
 
-// ---- the answer --------------------------------------------------------------------------------------
+// ---- the answer -------------------------------------------------------------------------------
 
 // Where the binary stands now, which may be further than when it was put.
 static const char *status_of(struct request *rq, struct upload *u)
@@ -228,7 +234,8 @@ static const char *status_of(struct request *rq, struct upload *u)
 		u->result.binary = now;
 	if (u->result.binary.reason_code[0])
 		return "failed";
-	return u->result.binary.index_current && !u->result.binary.needs_index ? "indexed" : "pending";
+	return u->result.binary.index_current && !u->result.binary.needs_index ? "indexed"
+									       : "pending";
 }
 
 static void put_ids(struct request *rq, struct json_out *j, int64_t binary)
@@ -287,9 +294,11 @@ int door_upload(struct request *rq, struct err *e)
 	if (!u->stored && store(rq, u, e))
 		return -1;
 	if (u->outcome == BINARIES_WORSE)
-		return err_set(e, ERR_CONFLICT, "%s is here already with other bytes, and these are no "
+		return err_set(e, ERR_CONFLICT,
+			       "%s is here already with other bytes, and these are no "
 			       "better (trust, then quality: now %s); force=1 replaces it",
-			       u->result.build_id, quality_name((enum quality)u->result.binary.quality));
+			       u->result.build_id,
+			       quality_name((enum quality)u->result.binary.quality));
 	rc = wait_for_binary(rq, app_of(rq)->binaries,
 			     &(struct wait_binary){.ids = u->claimed,
 						   .n = u->claimed_count,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The doors of the server, one per call of the HTTP interface, and the table that leads to them. Each
- * runs as its route says (server/router.h); app_of(rq) has the parts.
+ * The doors of the server, one per call of the HTTP interface, and the table that leads to them.
+ * Each runs as its route says (server/router.h); app_of(rq) has the parts.
  */
 #ifndef SERVER_DOORS_H
 #define SERVER_DOORS_H
@@ -26,10 +26,10 @@ door_fn door_upload;
 door_fn door_buildid;
 
 /* door_catalog.c */
-door_fn door_binary;        /* GET /v1/debuginfo/ID */
+door_fn door_binary;	    /* GET /v1/debuginfo/ID */
 door_fn door_binary_delete; /* DELETE /v1/debuginfo/ID */
-door_fn door_binaries;      /* GET /v1/debuginfo */
-door_fn door_missing;       /* GET /v1/missing */
+door_fn door_binaries;	    /* GET /v1/debuginfo */
+door_fn door_missing;	    /* GET /v1/missing */
 
 /* door_query.c */
 door_fn door_query; /* GET /v1/query */

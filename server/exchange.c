@@ -13,13 +13,13 @@
 enum {
 	FEED_BYTES = 256 * 1024,      // a sink is called once so much has come
 	IGNORED_BODY_MAX = 64 * 1024, // sent to routes that take none
-	LINGER_MS = 10 * 1000,        // reading on after an early answer
+	LINGER_MS = 10 * 1000,	      // reading on after an early answer
 	SLOW_GRACE_MS = 60 * 1000,    // a body may be slow so long; then
-	SLOW_BYTES_PER_S = 256,       // it must have come at this rate
+	SLOW_BYTES_PER_S = 256,	      // it must have come at this rate
 };
 static const uint64_t LINGER_BYTES = MIB(64);
 
-// ---- on an I/O thread: the answer ------------------------------------------------------------------
+// ---- on an I/O thread: the answer -------------------------------------------------------------
 
 static enum MHD_Result send_answer(struct exchange *x)
 {
@@ -37,9 +37,9 @@ static bool expects_body(const struct request *rq)
 }
 
 /*
- * The first handler call is the last moment at which the library takes an answer before the body; but then
- * it closes with the body unread, and the reset that follows may destroy the answer. A client that waits
- * for "100 Continue" has sent nothing yet, so only to such a one.
+ * The first handler call is the last moment at which the library takes an answer before the body;
+ * but then it closes with the body unread, and the reset that follows may destroy the answer. A
+ * client that waits for "100 Continue" has sent nothing yet, so only to such a one.
  */
 static enum MHD_Result refuse_first(struct exchange *x, const struct err *e)
 {
@@ -77,7 +77,7 @@ static enum MHD_Result discard(struct exchange *x, size_t *data_size)
 	return MHD_YES;
 }
 
-// ---- on an I/O thread: the head --------------------------------------------------------------------
+// ---- on an I/O thread: the head ---------------------------------------------------------------
 
 struct header_walk {
 	struct request *rq;
@@ -129,8 +129,9 @@ static int check_framing(const struct request *rq, struct err *e)
 	uint64_t n;
 
 	if (coding.n && !str_eq_nocase(coding, STR("chunked")))
-		return err_set(e, ERR_BAD_REQUEST, "Transfer-Encoding '" STR_FMT
-			       "' is not supported; use chunked", STR_ARG(coding));
+		return err_set(e, ERR_BAD_REQUEST,
+			       "Transfer-Encoding '" STR_FMT "' is not supported; use chunked",
+			       STR_ARG(coding));
 	if (coding.n && length.n)
 		return err_set(e, ERR_BAD_REQUEST,
 			       "both Transfer-Encoding and Content-Length are given");
@@ -208,14 +209,14 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
 		return refuse_first(x, &e);
 	if (x->bad_target.kind)
 		return refuse_first(x, &x->bad_target);
-	if (match_route(x, &e) || check_framing(rq, &e) || authorize(x, &e) || check_length(x, &e) ||
-	    precheck(x, &e))
+	if (match_route(x, &e) || check_framing(rq, &e) || authorize(x, &e) ||
+	    check_length(x, &e) || precheck(x, &e))
 		return refuse_first(x, &e);
 	x->stage = STAGE_BODY;
 	return MHD_YES;
 }
 
-// ---- on an I/O thread: the body --------------------------------------------------------------------
+// ---- on an I/O thread: the body ---------------------------------------------------------------
 
 static int charge(struct exchange *x, uint64_t n, struct err *e)
 {
@@ -234,8 +235,9 @@ static int check_pace(const struct exchange *x, struct err *e)
 
 	if (ms < SLOW_GRACE_MS || x->rq.body_bytes >= ms / 1000 * SLOW_BYTES_PER_S)
 		return 0;
-	return err_set(e, ERR_TIMEOUT, "the body came too slowly: %" PRIu64 " bytes in %" PRIu64
-		       " seconds", x->rq.body_bytes, ms / 1000);
+	return err_set(e, ERR_TIMEOUT,
+		       "the body came too slowly: %" PRIu64 " bytes in %" PRIu64 " seconds",
+		       x->rq.body_bytes, ms / 1000);
 }
 
 static int keep_body(struct exchange *x, struct str data, struct err *e)
@@ -285,7 +287,7 @@ static enum MHD_Result run(struct exchange *x)
 	return send_answer(x);
 }
 
-// ---- libmicrohttpd's callbacks ---------------------------------------------------------------------
+// ---- libmicrohttpd's callbacks ----------------------------------------------------------------
 
 void *exchange_on_target(void *cls, const char *target, UNUSED struct MHD_Connection *c)
 {
@@ -306,9 +308,10 @@ void *exchange_on_target(void *cls, const char *target, UNUSED struct MHD_Connec
 	return x;
 }
 
-enum MHD_Result exchange_on_request(UNUSED void *cls, struct MHD_Connection *c, UNUSED const char *url,
-				    const char *method, UNUSED const char *version, const char *data,
-				    size_t *data_size, void **con_cls)
+enum MHD_Result exchange_on_request(UNUSED void *cls, struct MHD_Connection *c,
+				    UNUSED const char *url, const char *method,
+				    UNUSED const char *version, const char *data, size_t *data_size,
+				    void **con_cls)
 {
 	struct exchange *x = *con_cls;
 
@@ -374,7 +377,8 @@ static const char *end_of(const struct exchange *x, enum MHD_RequestTerminationC
 	return x->stage == STAGE_DISCARD ? "early" : outcome_name(how);
 }
 
-static void log_request(const struct exchange *x, enum MHD_RequestTerminationCode how, double seconds)
+static void log_request(const struct exchange *x, enum MHD_RequestTerminationCode how,
+			double seconds)
 {
 	const struct request *rq = &x->rq;
 	const struct response *r = &rq->response;
@@ -420,7 +424,8 @@ void exchange_on_completed(void *cls, UNUSED struct MHD_Connection *c, void **co
 		return;
 	*con_cls = NULL;
 	seconds = (double)(clock_mono_ns() - x->rq.started_ns) / 1e9;
-	http_metrics_request(route_index(x), class_of(&x->rq.response), x->rq.response.kind, seconds);
+	http_metrics_request(route_index(x), class_of(&x->rq.response), x->rq.response.kind,
+			     seconds);
 	log_request(x, how, seconds);
 	exchange_release_body_memory(x);
 	buf_deinit(&x->piece);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the two halves of the exchange share: exchange.c is the I/O thread's side (head, body, answer),
- * exchange_lanes.c the workers' side (lanes, parking, the set's life). Nobody else includes this.
+ * What the two halves of the exchange share: exchange.c is the I/O thread's side (head, body,
+ * answer), exchange_lanes.c the workers' side (lanes, parking, the set's life). Nobody else
+ * includes this.
  */
 #ifndef SERVER_EXCHANGE_INTERNAL_H
 #define SERVER_EXCHANGE_INTERNAL_H
@@ -30,7 +31,7 @@ struct exchange {
 	enum stage stage;
 	struct err bad_target; /* kept until there is a handler call to say so */
 	struct buf piece;      /* of a streamed body, not yet fed */
-	bool sunk;             /* the sink has had its last piece */
+	bool sunk;	       /* the sink has had its last piece */
 	uint64_t charged;      /* of set->body_memory */
 	uint64_t body_from_ms;
 	uint64_t discard_from_ms;
@@ -39,7 +40,7 @@ struct exchange {
 	/* guarded by set->lock */
 	enum park park;
 	bool cancelled;
-	unsigned refs; /* the connection's, and one per waker */
+	unsigned refs;		      /* the connection's, and one per waker */
 	struct exchange *prev, *next; /* in set->parked */
 };
 
@@ -49,9 +50,10 @@ struct exchanges {
 	atomic_bool draining;
 	_Atomic uint64_t body_memory;
 
-	pthread_mutex_t lock; /* guards what follows, and some of each exchange; a lane's nests inside */
+	/* guards what follows, and some of each exchange; a lane's lock nests inside */
+	pthread_mutex_t lock;
 	pthread_cond_t changed; /* active or suspended went down */
-	unsigned refs; /* the owner's, and one per exchange */
+	unsigned refs;		/* the owner's, and one per exchange */
 	bool stopping;
 	struct exchange *parked;
 	size_t parked_count;
@@ -60,8 +62,8 @@ struct exchanges {
 };
 
 /*
- * Suspends, and hands over to a worker. A connection is suspended only here, and only in a stage in which
- * it is not, hence never twice. *x is not the caller's any more.
+ * Suspends, and hands over to a worker. A connection is suspended only here, and only in a stage in
+ * which it is not, hence never twice. *x is not the caller's any more.
  */
 void exchange_hand_over(struct exchange *x, enum stage stage);
 void exchange_unref(struct exchange *x);

@@ -15,7 +15,7 @@ static struct exchange *exchange_of(const struct request *rq)
 	return container_of((struct request *)rq, struct exchange, rq);
 }
 
-// ---- the set, and references ---------------------------------------------------------------------
+// ---- the set, and references ------------------------------------------------------------------
 
 static void free_set(struct exchanges *set)
 {
@@ -49,11 +49,11 @@ static void count_suspended(struct exchanges *set, int by)
 	pthread_mutex_unlock(&set->lock);
 }
 
-// ---- lanes ---------------------------------------------------------------------------------------
+// ---- lanes ------------------------------------------------------------------------------------
 
 /*
- * Requests that were parked come back through the same queue and must always find room: as many as may be
- * parked, and one per worker that asked before another took the last place.
+ * Requests that were parked come back through the same queue and must always find room: as many as
+ * may be parked, and one per worker that asked before another took the last place.
  */
 static size_t lane_depth(const struct exchange_config *cfg, enum lane lane)
 {
@@ -109,9 +109,10 @@ void exchange_hand_over(struct exchange *x, enum stage stage)
 	resume(x, stage == STAGE_FEEDING ? STAGE_DISCARD : STAGE_ANSWER);
 }
 
-// ---- on a worker -----------------------------------------------------------------------------------
+// ---- on a worker ------------------------------------------------------------------------------
 
-// False: woken in the meantime, or nobody may wait any more: the door is to be called again at once.
+// False: woken in the meantime, or nobody may wait any more: the door is to be called again at
+// once.
 static bool park(struct exchange *x)
 {
 	struct exchanges *set = x->set;
@@ -196,7 +197,7 @@ static void work(void *task, UNUSED void *ctx)
 	}
 }
 
-// ---- parking ---------------------------------------------------------------------------------------
+// ---- parking ----------------------------------------------------------------------------------
 
 static bool has_room(struct exchanges *set, size_t limit)
 {
@@ -288,7 +289,7 @@ bool request_cancelled(const struct request *rq)
 	return cancelled;
 }
 
-// ---- life of the set -------------------------------------------------------------------------------
+// ---- life of the set --------------------------------------------------------------------------
 
 static int start_lanes(struct exchanges *set, struct err *e)
 {

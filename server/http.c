@@ -19,13 +19,14 @@ struct http {
 	struct MHD_Daemon *daemon;
 	struct exchanges *exchanges;
 	struct http_config cfg; // what http_start() needs; its strings are not kept
-	int fd; // the listening socket; -1 once given back
+	int fd;			// the listening socket; -1 once given back
 	uint16_t port;
 	char url[URL_MAX];
 };
 
 // "[::1]:8002" → host, port; brackets optional where there is one colon.
-static int split_listen(const char *listen, char host[static 64], char port[static 8], struct err *e)
+static int split_listen(const char *listen, char host[static 64], char port[static 8],
+			struct err *e)
 {
 	struct str s = str_from(listen);
 	const char *colon = strrchr(listen, ':');
@@ -65,8 +66,8 @@ static int resolve_listen(const char *listen, struct addrinfo **ret, struct err 
 		return -1;
 	rc = getaddrinfo(host, port, &hints, ret);
 	if (rc)
-		return err_set(e, ERR_CONFIG, "listen '%s': %s (a numeric address is needed)", listen,
-			       gai_strerror(rc));
+		return err_set(e, ERR_CONFIG, "listen '%s': %s (a numeric address is needed)",
+			       listen, gai_strerror(rc));
 	return 0;
 }
 
@@ -101,7 +102,8 @@ int http_listen_is_loopback(const char *listen, bool *ret, struct err *e)
 
 static int bind_to(const struct addrinfo *a, const char *listen_text, struct err *e)
 {
-	_cleanup_close_ int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_close_ int fd =
+		socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int on = 1;
 	int off = 0;
 
@@ -137,8 +139,8 @@ static int open_socket(struct http *h, const char *listen_text, struct err *e)
 		return err_sys(e, errno, "asking for the address of the listening socket");
 	h->port = ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
 						 : ((struct sockaddr_in *)&ss)->sin_port);
-	snprintf(h->url, sizeof(h->url), ss.ss_family == AF_INET6 ? "http://[%.46s]:%u" : "http://%.46s:%u",
-		 host, h->port);
+	snprintf(h->url, sizeof(h->url),
+		 ss.ss_family == AF_INET6 ? "http://[%.46s]:%u" : "http://%.46s:%u", host, h->port);
 	return 0;
 }
 
@@ -162,14 +164,16 @@ int http_start(struct http *h, struct err *e)
 {
 	const struct http_config *cfg = &h->cfg;
 	const struct MHD_OptionItem options[] = {
-		{MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_mhd, NULL}, // first: the others may complain
+		{MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_mhd,
+		 NULL}, // first: the others may complain
 		{MHD_OPTION_LISTEN_SOCKET, h->fd, NULL},
 		{MHD_OPTION_THREAD_POOL_SIZE, cfg->io_threads, NULL},
 		{MHD_OPTION_CONNECTION_LIMIT, cfg->max_connections, NULL},
 		{MHD_OPTION_PER_IP_CONNECTION_LIMIT, cfg->max_connections_per_ip, NULL},
 		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)cfg->connection_memory, NULL},
 		{MHD_OPTION_CONNECTION_MEMORY_INCREMENT, MHD_MEMORY_STEP, NULL},
-		{MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)((cfg->idle_timeout_ms + 999) / 1000), NULL},
+		{MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)((cfg->idle_timeout_ms + 999) / 1000),
+		 NULL},
 		{MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
 		{MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
 		{MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_escaped, NULL},
@@ -183,8 +187,10 @@ int http_start(struct http *h, struct err *e)
 				     0, NULL, NULL, exchange_on_request, h->exchanges,
 				     MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 	if (!h->daemon)
-		return err_set(e, ERR_CONFIG, "libmicrohttpd did not start on %s with %u threads and "
-			       "%u connections", h->url, cfg->io_threads, cfg->max_connections);
+		return err_set(e, ERR_CONFIG,
+			       "libmicrohttpd did not start on %s with %u threads and "
+			       "%u connections",
+			       h->url, cfg->io_threads, cfg->max_connections);
 	return 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The HTTP listener: a socket, libmicrohttpd 0.9.75 with an epoll thread pool on it, and the exchanges
- * (server/exchange.h) that its callbacks drive. HTTP/1.1 without TLS. Start and stop on one thread.
+ * The HTTP listener: a socket, libmicrohttpd 0.9.75 with an epoll thread pool on it, and the
+ * exchanges (server/exchange.h) that its callbacks drive. HTTP/1.1 without TLS. Start and stop on
+ * one thread.
  */
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H
@@ -12,12 +13,12 @@
 struct http;
 
 struct http_config {
-	const char *listen;            /* ADDR:PORT, [ADDR]:PORT; port 0: any free one */
+	const char *listen; /* ADDR:PORT, [ADDR]:PORT; port 0: any free one */
 	unsigned io_threads;
 	unsigned max_connections;
 	unsigned max_connections_per_ip;
-	size_t connection_memory;      /* bytes of buffer per connection */
-	uint64_t idle_timeout_ms;      /* a connection without progress for so long is closed */
+	size_t connection_memory; /* bytes of buffer per connection */
+	uint64_t idle_timeout_ms; /* a connection without progress for so long is closed */
 	struct exchange_config exchange;
 };
 
@@ -33,8 +34,8 @@ const char *http_url(const struct http *h);
 uint16_t http_port(const struct http *h);
 struct exchanges *http_exchanges(struct http *h);
 /*
- * Stops accepting, lets requests under way finish for at most drain_ms, then ends waits and connections,
- * frees. Accepts NULL.
+ * Stops accepting, lets requests under way finish for at most drain_ms, then ends waits and
+ * connections, frees. Accepts NULL.
  */
 void http_stop(struct http *h, uint64_t drain_ms);
 

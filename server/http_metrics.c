@@ -12,14 +12,15 @@ static const char *const error_codes[] = {
 #define X(kind, code, http, exit_code, retry) code,
 	ERR_KINDS(X)
 #undef X
-	NULL,
+		NULL,
 };
 static const double second_bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
-				       0.25,   0.5,   1,      2.5,   5,    10,    30,   60};
+				       0.25,   0.5,   1,      2.5,   5,	   10,	  30,	60};
 
 static struct metric requests = {
 	.name = "unhex_http_requests_total",
-	.help = "Requests by route and class of the answer; reset: refused by a TCP reset, aborted: "
+	.help = "Requests by route and class of the answer; reset: refused by a TCP reset, "
+		"aborted: "
 		"the connection ended first.",
 	.type = METRIC_COUNTER,
 	.label = "route",
@@ -80,8 +81,9 @@ static struct metric body_memory = {
 
 void http_metrics_register(const struct route *routes)
 {
-	struct metric *const all[] = {&requests, &request_seconds, &errors,    &active,     &suspended,
-				      &parked,   &lane_waiting,    &lane_busy, &body_memory};
+	struct metric *const all[] = {&requests,     &request_seconds, &errors,
+				      &active,	     &suspended,       &parked,
+				      &lane_waiting, &lane_busy,       &body_memory};
 	size_t n = 0;
 
 	for (; routes[n].name && n < ROUTES_MAX; n++)

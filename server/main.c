@@ -48,7 +48,8 @@ static int print_config(const struct config *c)
 	return print_text(&text);
 }
 
-// Blocked before the first thread starts, so that every thread inherits it and only main() takes them.
+// Blocked before the first thread starts, so that every thread inherits it and only main() takes
+// them.
 static void block_signals(sigset_t *set)
 {
 	sigemptyset(set);

@@ -13,8 +13,8 @@
 unsigned accept_weight(struct str header, const char *coding);
 
 enum range_outcome {
-	RANGE_NONE,          /* no range, several, or not understood: the whole */
-	RANGE_ONE,           /* *ret_off, *ret_len lie inside the size */
+	RANGE_NONE,	     /* no range, several, or not understood: the whole */
+	RANGE_ONE,	     /* *ret_off, *ret_len lie inside the size */
 	RANGE_UNSATISFIABLE, /* 416 */
 };
 enum range_outcome range_parse(struct str header, uint64_t size, uint64_t *ret_off,

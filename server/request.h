@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One HTTP request as its door sees it: target, headers, body, who asks, and the response being made. It
- * belongs to one thread at a time (an I/O thread, then a worker, …; server/exchange.h moves it) and lives
- * until its answer has been sent or the connection is gone. Strings live in its arena.
+ * One HTTP request as its door sees it: target, headers, body, who asks, and the response being
+ * made. It belongs to one thread at a time (an I/O thread, then a worker, …; server/exchange.h
+ * moves it) and lives until its answer has been sent or the connection is gone. Strings live in its
+ * arena.
  */
 #ifndef SERVER_REQUEST_H
 #define SERVER_REQUEST_H
@@ -64,7 +65,8 @@ struct request {
 void request_init(struct request *rq, void *app);
 void request_deinit(struct request *rq);
 /* Copies a header; beyond the cap ERR_BAD_REQUEST. */
-int request_add_header(struct request *rq, struct str name, struct str value, struct err *e) MUST_CHECK;
+int request_add_header(struct request *rq, struct str name, struct str value,
+		       struct err *e) MUST_CHECK;
 /* Takes over a well-formed X-Request-Id, or makes one. */
 void request_set_id(struct request *rq);
 
@@ -74,15 +76,16 @@ bool request_arg(const struct request *rq, const char *name, struct str *ret);
 /* "1", "true", "yes", "on", or named without a value. */
 bool request_flag(const struct request *rq, const char *name);
 /* ?wait=SECONDS, clipped to REQUEST_WAIT_MAX_S. ERR_BAD_REQUEST. */
-int request_wait_ms(const struct request *rq, uint64_t fallback_ms, uint64_t *ret, struct err *e) MUST_CHECK;
+int request_wait_ms(const struct request *rq, uint64_t fallback_ms, uint64_t *ret,
+		    struct err *e) MUST_CHECK;
 /* A number argument with a default and a cap. ERR_BAD_REQUEST. */
 int request_u64(const struct request *rq, const char *name, uint64_t fallback, uint64_t max,
 		uint64_t *ret, struct err *e) MUST_CHECK;
 /* The media type without parameters, e.g. "application/json"; in any case. */
 bool request_content_type_is(const struct request *rq, const char *type);
 /*
- * The body without its Content-Encoding (gzip, zstd, identity), appended to out, whose max is the cap.
- * ERR_UNSUPPORTED for other codings, ERR_BAD_ENCODING, ERR_TOO_LARGE.
+ * The body without its Content-Encoding (gzip, zstd, identity), appended to out, whose max is the
+ * cap. ERR_UNSUPPORTED for other codings, ERR_BAD_ENCODING, ERR_TOO_LARGE.
  */
 int request_identity_body(const struct request *rq, struct buf *out, struct err *e) MUST_CHECK;
 /* build_id_parse() of a captured part, noted for the log line. */

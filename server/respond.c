@@ -89,7 +89,8 @@ void respond_header(struct request *rq, const char *name, const char *fmt, ...)
 }
 
 // What went wrong inside is for the log, under the request's ID; not for everyone.
-static const char *public_detail(const struct request *rq, const struct err *e, char out[static 128])
+static const char *public_detail(const struct request *rq, const struct err *e,
+				 char out[static 128])
 {
 	if (err_http_status(e->kind) != 500)
 		return e->msg;

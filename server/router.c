@@ -7,8 +7,8 @@ static const struct {
 	const char *name;
 	enum method method;
 } methods[] = {
-	{"GET", METHOD_GET},       {"HEAD", METHOD_HEAD},     {"POST", METHOD_POST},
-	{"PUT", METHOD_PUT},       {"DELETE", METHOD_DELETE}, {"PATCH", METHOD_PATCH},
+	{"GET", METHOD_GET},	     {"HEAD", METHOD_HEAD},	{"POST", METHOD_POST},
+	{"PUT", METHOD_PUT},	     {"DELETE", METHOD_DELETE}, {"PATCH", METHOD_PATCH},
 	{"OPTIONS", METHOD_OPTIONS},
 };
 

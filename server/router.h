@@ -37,16 +37,16 @@ void methods_text(unsigned methods, char out[static METHODS_TEXT]);
 /*
  * A door. It runs on the lane its route names and fills the request's response.
  *   DOOR_DONE    the response is there
- *   DOOR_PARKED  somebody was given a waker (server/exchange.h): the door is called again when woken
- *   DOOR_DEFER   an I/O lane door that would have to block: call it again on LANE_WORK
- *   -1           respond with *e
+ *   DOOR_PARKED  somebody was given a waker (server/exchange.h): the door is called again when
+ * woken DOOR_DEFER   an I/O lane door that would have to block: call it again on LANE_WORK -1
+ * respond with *e
  */
 enum door_outcome { DOOR_DONE = 0, DOOR_PARKED = 1, DOOR_DEFER = 2 };
 typedef int door_fn(struct request *rq, struct err *e);
 
 /*
- * Takes a streamed body piece by piece, on the route's lane, before the door runs. The last call has
- * `last` set, and comes for an empty body, too.
+ * Takes a streamed body piece by piece, on the route's lane, before the door runs. The last call
+ * has `last` set, and comes for an empty body, too.
  */
 typedef int sink_fn(struct request *rq, struct str piece, bool last, struct err *e);
 
@@ -68,18 +68,19 @@ struct route {
 	door_fn *door;
 	enum lane lane;
 	enum error_style style;
-	unsigned scope;    /* what the caller's token must allow; 0: open to all */
-	door_fn *precheck; /* before the body is read, on the I/O thread: 0 or -1 with *e; may be NULL */
+	unsigned scope;	   /* what the caller's token must allow; 0: open to all */
+	door_fn *precheck; /* before the body is read, on the I/O thread: 0 or -1 with *e; may be
+			      NULL */
 	bool takes_body;
-	sink_fn *sink;     /* with takes_body: streamed instead of buffered */
+	sink_fn *sink;	   /* with takes_body: streamed instead of buffered */
 	uint64_t max_body; /* 0: the default for buffered bodies */
-	bool quiet;        /* logged at debug level */
+	bool quiet;	   /* logged at debug level */
 };
 
 /*
  * *ret and the captured parts. ERR_NOT_FOUND, ERR_METHOD (*ret_allowed: methods the path has),
- * ERR_BAD_PATH ("." and ".." segments). *ret_style is set in any case: that of the first route whose
- * first segment is the request's.
+ * ERR_BAD_PATH ("." and ".." segments). *ret_style is set in any case: that of the first route
+ * whose first segment is the request's.
  */
 struct route_match {
 	const struct route *route;

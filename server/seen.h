@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What profiles lost to binaries nobody could name, on its way from pprof_symbolize() to the catalog: the
- * callback collects, one call adds. Owned by one thread.
+ * What profiles lost to binaries nobody could name, on its way from pprof_symbolize() to the
+ * catalog: the callback collects, one call adds. Owned by one thread.
  */
 #ifndef SERVER_SEEN_H
 #define SERVER_SEEN_H

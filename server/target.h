@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target of a request line (RFC 9112 3.2.1 origin-form, 3.2.2 absolute-form): path segments and query
- * arguments, percent-decoded once, by us and not by the HTTP library, whose decoding lets %00 cut a path
- * short. Everything decoded lives in the arena.
+ * The target of a request line (RFC 9112 3.2.1 origin-form, 3.2.2 absolute-form): path segments and
+ * query arguments, percent-decoded once, by us and not by the HTTP library, whose decoding lets %00
+ * cut a path short. Everything decoded lives in the arena.
  */
 #ifndef SERVER_TARGET_H
 #define SERVER_TARGET_H
@@ -19,8 +19,8 @@ struct target_arg {
 };
 
 struct target {
-	struct str raw;  /* as sent, for the log; capped */
-	struct str path; /* decoded, with its leading slash */
+	struct str raw;	      /* as sent, for the log; capped */
+	struct str path;      /* decoded, with its leading slash */
 	struct str *segments; /* between the slashes; a trailing slash makes a last empty one */
 	size_t segment_count;
 	struct target_arg *args;

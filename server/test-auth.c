@@ -38,7 +38,8 @@ static int ask(const struct auth *a, const char *token, unsigned scope, struct p
 	rq.route = &route;
 	if (token) {
 		snprintf(header, sizeof(header), "Bearer %s", token);
-		assert_int_equal(request_add_header(&rq, STR("authorization"), str_from(header), e), 0);
+		assert_int_equal(request_add_header(&rq, STR("authorization"), str_from(header), e),
+				 0);
 	}
 	rc = auth_authorize(a, &rq, ret, e);
 	request_deinit(&rq);
@@ -127,7 +128,8 @@ static void scopes_are_read_and_written(UNUSED void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(without_tokens_loopback_is_open, open_store, close_store),
+		cmocka_unit_test_setup_teardown(without_tokens_loopback_is_open, open_store,
+						close_store),
 		cmocka_unit_test_setup_teardown(beyond_loopback_needs_a_token_to_start, open_store,
 						close_store),
 		cmocka_unit_test_setup_teardown(tokens_allow_their_scopes, open_store, close_store),

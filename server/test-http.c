@@ -5,19 +5,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/testing.h"
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
+#include "server/http_testing.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { ANSWER_MAX = 1 << 20, BODY_MAX = 64 * 1024, QUEUE = 2, WORKERS = 2 };
+enum { BODY_MAX = 64 * 1024, QUEUE = 2, WORKERS = 2 };
 
-// ---- doors that do one thing each ------------------------------------------------------------------
+// ---- doors that do one thing each -------------------------------------------------------------
 
 // Doors behind the gate wait until it opens: what a busy worker looks like.
 static struct {
@@ -120,7 +116,8 @@ static int precheck_no(struct request *rq, struct err *e)
 	return request_flag(rq, "no") ? err_set(e, ERR_CONFLICT, "said no") : 0;
 }
 
-static int authorize(UNUSED void *app, const struct request *rq, struct principal *ret, struct err *e)
+static int authorize(UNUSED void *app, const struct request *rq, struct principal *ret,
+		     struct err *e)
 {
 	if (rq->route->scope && !str_is(request_header(rq, "authorization"), "Bearer good"))
 		return err_set(e, ERR_UNAUTHORIZED, "who are you");
@@ -129,25 +126,63 @@ static int authorize(UNUSED void *app, const struct request *rq, struct principa
 }
 
 static const struct route routes[] = {
-	{.name = "hello", .methods = METHOD_GET, .pattern = "/hello", .door = door_hello, .lane = LANE_IO},
-	{.name = "guarded", .methods = METHOD_GET, .pattern = "/guarded", .door = door_hello, .scope = 1,
+	{.name = "hello",
+	 .methods = METHOD_GET,
+	 .pattern = "/hello",
+	 .door = door_hello,
 	 .lane = LANE_IO},
-	{.name = "echo", .methods = METHOD_POST, .pattern = "/echo", .door = door_echo, .lane = LANE_WORK,
+	{.name = "guarded",
+	 .methods = METHOD_GET,
+	 .pattern = "/guarded",
+	 .door = door_hello,
+	 .scope = 1,
+	 .lane = LANE_IO},
+	{.name = "echo",
+	 .methods = METHOD_POST,
+	 .pattern = "/echo",
+	 .door = door_echo,
+	 .lane = LANE_WORK,
 	 .takes_body = true},
-	{.name = "gate", .methods = METHOD_GET, .pattern = "/gate", .door = door_gate, .lane = LANE_WORK},
-	{.name = "park", .methods = METHOD_GET, .pattern = "/park", .door = door_park, .lane = LANE_WORK},
-	{.name = "fail", .methods = METHOD_GET, .pattern = "/fail", .door = door_fail, .lane = LANE_IO},
-	{.name = "sink", .methods = METHOD_PUT, .pattern = "/sink/{*}", .door = door_sunk,
-	 .lane = LANE_INGEST, .takes_body = true, .sink = sink_count, .max_body = MIB(8),
+	{.name = "gate",
+	 .methods = METHOD_GET,
+	 .pattern = "/gate",
+	 .door = door_gate,
+	 .lane = LANE_WORK},
+	{.name = "park",
+	 .methods = METHOD_GET,
+	 .pattern = "/park",
+	 .door = door_park,
+	 .lane = LANE_WORK},
+	{.name = "fail",
+	 .methods = METHOD_GET,
+	 .pattern = "/fail",
+	 .door = door_fail,
+	 .lane = LANE_IO},
+	{.name = "sink",
+	 .methods = METHOD_PUT,
+	 .pattern = "/sink/{*}",
+	 .door = door_sunk,
+	 .lane = LANE_INGEST,
+	 .takes_body = true,
+	 .sink = sink_count,
+	 .max_body = MIB(8),
 	 .precheck = precheck_no},
-	{.name = "push", .methods = METHOD_GET, .pattern = "/push.v1/{}", .door = door_fail, .lane = LANE_IO,
+	{.name = "push",
+	 .methods = METHOD_GET,
+	 .pattern = "/push.v1/{}",
+	 .door = door_fail,
+	 .lane = LANE_IO,
 	 .style = STYLE_CONNECT},
-	{.name = "buildid", .methods = METHOD_GET, .pattern = "/buildid/{}/debuginfo", .door = door_gate,
-	 .lane = LANE_WORK, .style = STYLE_PLAIN},
+	{.name = "buildid",
+	 .methods = METHOD_GET,
+	 .pattern = "/buildid/{}/debuginfo",
+	 .door = door_gate,
+	 .lane = LANE_WORK,
+	 .style = STYLE_PLAIN},
 	{0},
 };
 
-// ---- fixture ---------------------------------------------------------------------------------------
+// ---- fixture ----------------------------------------------------------------------------------
 
 static struct http *server;
 
@@ -160,15 +195,16 @@ static struct http_config config(void)
 		.max_connections_per_ip = 256,
 		.connection_memory = KIB(64),
 		.idle_timeout_ms = 2000,
-		.exchange = {
-			.routes = routes,
-			.authorize = authorize,
-			.lanes[LANE_WORK] = {WORKERS, QUEUE},
-			.lanes[LANE_INGEST] = {WORKERS, 16},
-			.max_parked = 8,
-			.max_body = BODY_MAX,
-			.max_body_memory = MIB(16),
-		},
+		.exchange =
+			{
+				.routes = routes,
+				.authorize = authorize,
+				.lanes[LANE_WORK] = {WORKERS, QUEUE},
+				.lanes[LANE_INGEST] = {WORKERS, 16},
+				.max_parked = 8,
+				.max_body = BODY_MAX,
+				.max_body_memory = MIB(16),
+			},
 	};
 }
 
@@ -195,60 +231,9 @@ static int stop_server(UNUSED void **state)
 	return 0;
 }
 
-static int connect_to_server(void)
-{
-	struct sockaddr_in sa = {
-		.sin_family = AF_INET,
-		.sin_port = htons(http_port(server)),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct timeval patience = {.tv_sec = 20};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	return fd;
-}
-
-static void send_text(int fd, const char *text)
-{
-	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-}
-
-static size_t length_said(const char *head)
-{
-	const char *at = strcasestr(head, "\ncontent-length:");
-
-	return at ? strtoul(at + strlen("\ncontent-length:"), NULL, 10) : 0;
-}
-
-// One answer: head, and as much body as it says. Returns 0, or the errno that ended it; 1000: a FIN first.
-static int read_answer(int fd, char out[static ANSWER_MAX], bool has_body)
-{
-	size_t n = 0;
-	size_t want = SIZE_MAX;
-
-	out[0] = '\0';
-	while (n < want && n + 1 < ANSWER_MAX) {
-		ssize_t got = recv(fd, out + n, MIN(want - n, 1), 0);
-		const char *end;
-
-		if (got <= 0)
-			return got ? errno : 1000;
-		n += (size_t)got;
-		out[n] = '\0';
-		end = strstr(out, "\r\n\r\n");
-		if (end && want == SIZE_MAX)
-			want = (size_t)(end + 4 - out) + (has_body ? length_said(out) : 0);
-	}
-	return 0;
-}
-
 static void ask(const char *request, char answer[static ANSWER_MAX])
 {
-	int fd = connect_to_server();
+	int fd = connect_to(server);
 
 	send_text(fd, request);
 	assert_int_equal(read_answer(fd, answer, strncmp(request, "HEAD", 4) != 0), 0);
@@ -291,7 +276,7 @@ static bool all_idle(void)
 
 static char answer[ANSWER_MAX];
 
-// ---- the tests ---------------------------------------------------------------------------------------
+// ---- the tests --------------------------------------------------------------------------------
 
 static void requests_find_their_doors(UNUSED void **state)
 {
@@ -316,8 +301,12 @@ static void requests_find_their_doors(UNUSED void **state)
 static void paths_that_climb_are_refused(UNUSED void **state)
 {
 	static const char *const paths[] = {
-		"/buildid/../../etc/passwd", "/buildid/%2e%2e/debuginfo", "/buildid/%2E./debuginfo",
-		"/sink/a/../b",		     "/hello%00/x",		  "/hello%zz",
+		"/buildid/../../etc/passwd",
+		"/buildid/%2e%2e/debuginfo",
+		"/buildid/%2E./debuginfo",
+		"/sink/a/../b",
+		"/hello%00/x",
+		"/hello%zz",
 		"/hello%2",
 	};
 
@@ -368,7 +357,7 @@ static void callers_without_the_right_are_refused(UNUSED void **state)
 
 static void a_connection_carries_many_requests(UNUSED void **state)
 {
-	int fd = connect_to_server();
+	int fd = connect_to(server);
 
 	for (int i = 0; i < 3; i++) {
 		send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
@@ -384,7 +373,7 @@ static void a_connection_carries_many_requests(UNUSED void **state)
 
 static void bodies_that_are_too_large_are_refused_early(UNUSED void **state)
 {
-	int fd = connect_to_server();
+	int fd = connect_to(server);
 
 	// Announced: refused before a byte of it.
 	send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
@@ -394,7 +383,7 @@ static void bodies_that_are_too_large_are_refused_early(UNUSED void **state)
 	assert_holds(str_from(answer), "Connection: close");
 	close(fd);
 
-	fd = connect_to_server();
+	fd = connect_to(server);
 	send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n"
 		      "Expect: 100-continue\r\n\r\n");
 	assert_int_equal(read_answer(fd, answer, true), 0);
@@ -402,7 +391,7 @@ static void bodies_that_are_too_large_are_refused_early(UNUSED void **state)
 	close(fd);
 
 	// Not announced: refused when it has grown too large, while the client still sends.
-	fd = connect_to_server();
+	fd = connect_to(server);
 	send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
 	for (int i = 0; i < 40; i++) {
 		static char chunk[8192 + 16];
@@ -417,7 +406,7 @@ static void bodies_that_are_too_large_are_refused_early(UNUSED void **state)
 	close(fd);
 
 	// A client that reads only after it has sent all gets its answer, too.
-	fd = connect_to_server();
+	fd = connect_to(server);
 	send_text(fd, "PUT /sink/x?no HTTP/1.1\r\nHost: x\r\nContent-Length: 4194304\r\n\r\n");
 	for (int i = 0; i < 64; i++) {
 		static char piece[65537];
@@ -434,8 +423,10 @@ static void bodies_that_are_too_large_are_refused_early(UNUSED void **state)
 
 static void ambiguous_framing_is_refused(UNUSED void **state)
 {
-	ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"
-	    "0\r\n\r\n", answer);
+	ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+	    "3\r\n\r\n"
+	    "0\r\n\r\n",
+	    answer);
 	assert_status(answer, 400);
 	ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", answer);
 	assert_status(answer, 400);
@@ -443,8 +434,8 @@ static void ambiguous_framing_is_refused(UNUSED void **state)
 
 static void a_client_that_sends_half_a_body_harms_nobody(UNUSED void **state)
 {
-	int sleeper = connect_to_server();
-	int gone = connect_to_server();
+	int sleeper = connect_to(server);
+	int gone = connect_to(server);
 	uint64_t from;
 
 	send_text(sleeper, "PUT /sink/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf");
@@ -465,7 +456,7 @@ static void a_client_that_sends_half_a_body_harms_nobody(UNUSED void **state)
 static void streamed_bodies_reach_the_sink_whole(UNUSED void **state)
 {
 	static char piece[65537];
-	int fd = connect_to_server();
+	int fd = connect_to(server);
 
 	atomic_store(&last_pieces, 0);
 	memset(piece, 'z', 65536);
@@ -488,7 +479,7 @@ static void streamed_bodies_reach_the_sink_whole(UNUSED void **state)
 static void a_failing_sink_answers_while_the_body_comes(UNUSED void **state)
 {
 	static char piece[65537];
-	int fd = connect_to_server();
+	int fd = connect_to(server);
 
 	memset(piece, 'z', 65536);
 	memcpy(piece + 100, "BAD", 3);
@@ -508,7 +499,7 @@ static void parked_requests_hold_no_thread(UNUSED void **state)
 
 	for (size_t i = 0; i < countof(fds); i++) {
 		atomic_store(&parked_waker, NULL);
-		fds[i] = connect_to_server();
+		fds[i] = connect_to(server);
 		send_text(fds[i], "GET /park HTTP/1.1\r\nHost: x\r\n\r\n");
 		wait_for(somebody_parked);
 		if (i + 1 < countof(fds)) {
@@ -519,7 +510,8 @@ static void parked_requests_hold_no_thread(UNUSED void **state)
 			assert_holds(str_from(answer), "\r\n\r\nwoken");
 		}
 	}
-	request_wake_with(atomic_load(&parked_waker), &(struct err){ERR_NO_SPACE, 0, "disk is full"});
+	request_wake_with(atomic_load(&parked_waker),
+			  &(struct err){ERR_NO_SPACE, 0, "disk is full"});
 	assert_int_equal(read_answer(fds[countof(fds) - 1], answer, true), 0);
 	assert_status(answer, 507);
 	assert_holds(str_from(answer), "disk is full");
@@ -531,7 +523,7 @@ static void parked_requests_hold_no_thread(UNUSED void **state)
 
 static void a_client_may_leave_while_parked(UNUSED void **state)
 {
-	int fd = connect_to_server();
+	int fd = connect_to(server);
 
 	send_text(fd, "GET /park HTTP/1.1\r\nHost: x\r\n\r\n");
 	wait_for(somebody_parked);
@@ -554,7 +546,7 @@ static void overload_is_said_or_reset(UNUSED void **state)
 
 	set_gate(true);
 	for (size_t i = 0; i < countof(fds); i++) {
-		fds[i] = connect_to_server();
+		fds[i] = connect_to(server);
 		send_text(fds[i], "GET /gate HTTP/1.1\r\nHost: x\r\n\r\n");
 		if (i + 1 == WORKERS)
 			wait_for(workers_at_gate);
@@ -566,7 +558,7 @@ static void overload_is_said_or_reset(UNUSED void **state)
 	assert_holds(str_from(answer), "\"code\":\"overloaded\"");
 	assert_holds(str_from(answer), "Retry-After: 2");
 
-	fd = connect_to_server();
+	fd = connect_to(server);
 	send_text(fd, "GET /buildid/ab/debuginfo HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_int_equal(read_answer(fd, answer, true), ECONNRESET);
 	close(fd);
@@ -591,7 +583,7 @@ static void body_memory_is_bounded(UNUSED void **state)
 	cfg.exchange.max_body_memory = 10000;
 	assert_ok(http_open(&cfg, &server, &e));
 	assert_ok(http_start(server, &e));
-	holder = connect_to_server();
+	holder = connect_to(server);
 	send_text(holder, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n");
 	for (int i = 0; i < 8; i++) {
 		char kib[1001];
@@ -603,8 +595,10 @@ static void body_memory_is_bounded(UNUSED void **state)
 	usleep(100 * 1000);
 	{
 		static char big[4200];
-		int n = snprintf(big, sizeof(big), "POST /echo HTTP/1.1\r\nHost: x\r\n"
-				 "Content-Length: 4000\r\n\r\n%04000d", 1);
+		int n = snprintf(big, sizeof(big),
+				 "POST /echo HTTP/1.1\r\nHost: x\r\n"
+				 "Content-Length: 4000\r\n\r\n%04000d",
+				 1);
 
 		assert_true(n > 4000);
 		ask(big, answer);
@@ -619,7 +613,7 @@ static void body_memory_is_bounded(UNUSED void **state)
 
 static void stopping_ends_waits(UNUSED void **state)
 {
-	int fd = connect_to_server();
+	int fd = connect_to(server);
 	uint64_t from = clock_mono_ms();
 	void *waker;
 
@@ -650,7 +644,7 @@ static bool one_at_gate(void)
 
 static void finishing_requests_are_waited_for(UNUSED void **state)
 {
-	int fd = connect_to_server();
+	int fd = connect_to(server);
 	pthread_t opener;
 
 	set_gate(true);
@@ -665,7 +659,7 @@ static void finishing_requests_are_waited_for(UNUSED void **state)
 	close(fd);
 }
 
-// ---- many at once --------------------------------------------------------------------------------------
+// ---- many at once -----------------------------------------------------------------------------
 
 static void *hammer(void *arg)
 {
@@ -673,7 +667,8 @@ static void *hammer(void *arg)
 		"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n",
 		"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd",
 		"GET /park?now=1 HTTP/1.1\r\nHost: x\r\n\r\n",
-		"PUT /sink/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		"PUT /sink/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
 		"GET /buildid/ab/debuginfo HTTP/1.1\r\nHost: x\r\n\r\n",
 	};
 	unsigned seed = (unsigned)(uintptr_t)arg;
@@ -681,7 +676,7 @@ static void *hammer(void *arg)
 
 	assert_non_null(own);
 	for (int i = 0; i < 150; i++) {
-		int fd = connect_to_server();
+		int fd = connect_to(server);
 
 		send_text(fd, requests[rand_r(&seed) % countof(requests)]);
 		if (rand_r(&seed) % 3)
@@ -715,7 +710,7 @@ static void running_out_of_memory_costs_one_request(UNUSED void **state)
 
 	for (size_t i = 0; i < countof(requests); i++) {
 		for (unsigned long nth = 1; nth < 40; nth++) {
-			int fd = connect_to_server();
+			int fd = connect_to(server);
 
 			mem_fault_at(nth, 1);
 			send_text(fd, requests[i]);
@@ -735,11 +730,12 @@ static void listen_addresses_are_told_apart(UNUSED void **state)
 		const char *listen;
 		bool loopback;
 	} good[] = {
-		{"127.0.0.1:8002", true}, {"[::1]:0", true},	{"localhost:1", true},
-		{"0.0.0.0:8002", false},  {":8002", false},	{"[::]:8002", false},
+		{"127.0.0.1:8002", true}, {"[::1]:0", true},	 {"localhost:1", true},
+		{"0.0.0.0:8002", false},  {":8002", false},	 {"[::]:8002", false},
 		{"*:1", false},		  {"10.1.2.3:5", false}, {"127.9.9.9:1", true},
 	};
-	static const char *const bad[] = {"8002", "127.0.0.1", "127.0.0.1:99999", "example.org:80", "x:y"};
+	static const char *const bad[] = {"8002", "127.0.0.1", "127.0.0.1:99999", "example.org:80",
+					  "x:y"};
 	struct err e = ERR_INIT;
 	bool loopback;
 

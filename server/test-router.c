@@ -14,7 +14,10 @@ static const struct route routes[] = {
 	{.name = "put", .methods = METHOD_PUT, .pattern = "/v1/things/{*}", .door = nothing},
 	{.name = "get", .methods = METHOD_GET, .pattern = "/v1/things/{*}", .door = nothing},
 	{.name = "list", .methods = METHOD_GET, .pattern = "/v1/things", .door = nothing},
-	{.name = "pair", .methods = METHOD_GET, .pattern = "/raw/{}/x/{}", .door = nothing,
+	{.name = "pair",
+	 .methods = METHOD_GET,
+	 .pattern = "/raw/{}/x/{}",
+	 .door = nothing,
 	 .style = STYLE_PLAIN},
 	{.name = "home", .methods = METHOD_GET, .pattern = "/", .door = nothing},
 	{0},
@@ -65,7 +68,8 @@ static void assert_refused(enum method m, const char *path, enum err_kind kind, 
 
 static void the_rest_is_refused_with_a_reason(UNUSED void **state)
 {
-	assert_refused(METHOD_GET, "/v2/things", ERR_NOT_FOUND, "nothing at this path", 0, STYLE_PROBLEM);
+	assert_refused(METHOD_GET, "/v2/things", ERR_NOT_FOUND, "nothing at this path", 0,
+		       STYLE_PROBLEM);
 	assert_refused(METHOD_GET, "/v1/things/", ERR_NOT_FOUND, "nothing", 0, STYLE_PROBLEM);
 	assert_refused(METHOD_GET, "/raw//x/y", ERR_NOT_FOUND, "nothing", 0, STYLE_PLAIN);
 	assert_refused(METHOD_GET, "/raw/a/x", ERR_NOT_FOUND, "nothing", 0, STYLE_PLAIN);

@@ -26,7 +26,8 @@ static int create_token(struct catalog *c, const struct arguments *a, struct err
 	    token_create(c, a->name ? a->name : "default", scopes, token, e))
 		return -1;
 	printf("%s\n", token);
-	fprintf(stderr, "This token is shown only now. Send it as 'Authorization: Bearer TOKEN'.\n");
+	fprintf(stderr,
+		"This token is shown only now. Send it as 'Authorization: Bearer TOKEN'.\n");
 	return 0;
 }
 
@@ -114,12 +115,24 @@ int token_command(int argc, char **argv)
 {
 	struct arguments a = {NULL, NULL, NULL};
 	struct opt opts[] = {
-		{.name = "data-dir", .type = OPT_STRING, .target = &a.data_dir, .arg = "DIR",
-		 .help = "the server's data dir; made when missing", .group = "Options"},
-		{.name = "name", .type = OPT_STRING, .target = &a.name, .arg = "NAME", .flag_only = true,
+		{.name = "data-dir",
+		 .type = OPT_STRING,
+		 .target = &a.data_dir,
+		 .arg = "DIR",
+		 .help = "the server's data dir; made when missing",
+		 .group = "Options"},
+		{.name = "name",
+		 .type = OPT_STRING,
+		 .target = &a.name,
+		 .arg = "NAME",
+		 .flag_only = true,
 		 .help = "what to call it: appears in lists, logs and as the origin of uploads"},
-		{.name = "scope", .type = OPT_STRING, .target = &a.scope, .arg = "SCOPES",
-		 .fallback = "read,push,upload", .flag_only = true,
+		{.name = "scope",
+		 .type = OPT_STRING,
+		 .target = &a.scope,
+		 .arg = "SCOPES",
+		 .fallback = "read,push,upload",
+		 .flag_only = true,
 		 .help = "what it allows: read, push, upload, admin"},
 		{0},
 	};
@@ -127,7 +140,8 @@ int token_command(int argc, char **argv)
 		.opts = opts,
 		.env_prefix = "UNHEX_",
 		.usage = "unhexd token create|list|revoke --data-dir DIR [--name N] [--scope S]",
-		.intro = "Makes, lists and revokes tokens. `create` prints the token once; only its hash is\n"
+		.intro = "Makes, lists and revokes tokens. `create` prints the token once; only "
+			 "its hash is\n"
 			 "kept. A running server sees changes at once.\n"
 			 "\n"
 			 "  unhexd token create --data-dir /var/lib/unhex --name ci --scope upload",

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `unhexd token create|list|revoke`: tokens are made where the data lies, with or without a server running. */
+/*
+ * `unhexd token create|list|revoke`: tokens are made where the data lies, with or without a server
+ * running.
+ */
 #ifndef SERVER_TOKEN_COMMAND_H
 #define SERVER_TOKEN_COMMAND_H
 

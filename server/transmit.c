@@ -53,8 +53,8 @@ static bool add_headers(const struct request *rq, struct MHD_Response *m)
 	if (r->close)
 		ok = ok && MHD_add_response_header(m, "Connection", "close") == MHD_YES;
 	for (size_t i = 0; i < r->header_count; i++)
-		ok = ok && MHD_add_response_header(m, r->headers[i].name,
-						   r->headers[i].value) == MHD_YES;
+		ok = ok &&
+		     MHD_add_response_header(m, r->headers[i].name, r->headers[i].value) == MHD_YES;
 	return ok;
 }
 
@@ -86,8 +86,8 @@ void transmit_early(struct request *rq, struct MHD_Connection *c)
 		transmit_reset(c);
 		return;
 	}
-	buf_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n", r->status,
-		   http_reason(r->status), r->body.n);
+	buf_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
+		   r->status, http_reason(r->status), r->body.n);
 	buf_printf(&text, "X-Request-Id: %s\r\n", rq->id);
 	if (r->content_type)
 		buf_printf(&text, "Content-Type: %s\r\n", r->content_type);

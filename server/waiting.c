@@ -40,7 +40,8 @@ int wait_for_view(struct request *rq, struct binaries *b, const struct binaries_
 	return settle(&w, binaries_wait(b, v, &w, e));
 }
 
-int wait_for_binary(struct request *rq, struct binaries *b, const struct wait_binary *wb, struct err *e)
+int wait_for_binary(struct request *rq, struct binaries *b, const struct wait_binary *wb,
+		    struct err *e)
 {
 	struct binaries_waiting w;
 

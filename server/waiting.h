@@ -7,9 +7,9 @@
 #include "server/request.h"
 
 /*
- * DOOR_PARKED: return that; the door is called again when what is pending has settled or the deadline
- * (clock_mono_ms()) is reached. DOOR_DONE: there is nothing to wait for, no time or no room left, or the
- * server stops: answer with what there is.
+ * DOOR_PARKED: return that; the door is called again when what is pending has settled or the
+ * deadline (clock_mono_ms()) is reached. DOOR_DONE: there is nothing to wait for, no time or no
+ * room left, or the server stops: answer with what there is.
  */
 int wait_for_view(struct request *rq, struct binaries *b, const struct binaries_view *v,
 		  uint64_t deadline_ms, struct err *e) MUST_CHECK;
