@@ -188,14 +188,11 @@ $(foreach p,$(notdir $(PROGRAMS)),$(eval $(call program_rules,$(p))))
 
 # ---- tests ----------------------------------------------------------------------------------
 
-# What the tests run besides the programs.
-TEST_TOOLS = $(BUILD)/bench/symbolizer/bench-lookup
-
 unit: $(UNIT) $(BUILD)/unhex-indexer
 	@BUILD=$(BUILD) tests/run.sh unit
-e2e: all $(TEST_TOOLS)
+e2e: all
 	@BUILD=$(BUILD) tests/run.sh e2e
-check: all $(UNIT) $(TEST_TOOLS)
+check: all $(UNIT)
 	@BUILD=$(BUILD) tests/run.sh unit e2e
 check-asan:
 	@$(MAKE) --no-print-directory VARIANT=asan check

@@ -3,7 +3,7 @@
 """Compare our inline chains with llvm-symbolizer's and eu-addr2line's over random addresses.
 
 usage: compare.py ELF [-n 1000] [--seed 42] [--indexer build/unhex-indexer]
-                      [--lookup build/bench/symbolizer/bench-lookup] [--show 5] [INDEXER-OPTION...]
+                      [--unhex build/unhex] [--show 5] [INDEXER-OPTION...]
 
 Addresses lie in functions that have a size. What the two references agree on is what we are measured
 against: number of frames, file:line of each, name of each up to aliases of one address and suffixes of
@@ -55,12 +55,11 @@ def ours(elf, addresses, args):
         report = json.loads(run([args.indexer, "-o", index.name, *args.options, elf]))
         if report["warnings"]:
             print("  warnings:", *report["warnings"], sep="\n    ")
-        out = run([args.lookup, index.name], "".join(f"{a:#x}\n" for a in addresses))
+        out = run([args.unhex, "addr2line", "--json", "--index", index.name], "".join(f"{a:#x}\n" for a in addresses))
     chains = {}
-    for line in out.splitlines():
-        f = line.split("\t")
-        pairs = zip(f[2::2], f[3::2])
-        chains[int(f[0], 16)] = [(n, place(*p.rsplit(":", 1))) for n, p in pairs]
+    for answer in map(json.loads, out.splitlines()):
+        chains[int(answer["address"], 16)] = [(f.get("system_name") or f["function"], place(f.get("file"), f.get("line")))
+                                              for f in answer["frames"]]
     return chains
 
 
@@ -141,7 +140,7 @@ def main():
     p.add_argument("--seed", type=int, default=42)
     p.add_argument("--show", type=int, default=5)
     p.add_argument("--indexer", default=f"{TOP}/build/unhex-indexer")
-    p.add_argument("--lookup", default=f"{TOP}/build/bench/symbolizer/bench-lookup")
+    p.add_argument("--unhex", default=f"{TOP}/build/unhex")
     args, args.options = p.parse_known_args()
     sized, by_start = functions(args.elf)
     rng = random.Random(args.seed)

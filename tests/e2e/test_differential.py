@@ -10,7 +10,7 @@ from harness import ROOT, build_id, main, need, program, skip, test
 def compare(elf, count=1000):
     need("llvm-symbolizer", "eu-addr2line")
     done = subprocess.run(["python3", os.path.join(ROOT, "tests", "diff", "compare.py"), elf, "-n", str(count),
-                           "--indexer", program("unhex-indexer"), "--lookup", program("bench/symbolizer/bench-lookup")],
+                           "--indexer", program("unhex-indexer"), "--unhex", program("unhex")],
                           capture_output=True, text=True, check=False, timeout=280)
     for line in done.stdout.splitlines():
         print("# " + line)
