@@ -240,13 +240,15 @@ static int symbolize_location(struct work *w, struct pprof_location *loc, enum o
 		*ret = answer.source == SOURCE_DWARF || answer.source == SOURCE_GOPCLNTAB ?
 			       NAMED_WITH_INLINES :
 			       NAMED;
-		return set_lines(w, loc, answer.chain);
+		return w->opt->weigh_only ? 0 : set_lines(w, loc, answer.chain);
 	}
 	if (is_named)
 		return 0;
 	*ret = UNRESOLVED;
 	note_unresolved(w, a, answer.reason);
-	return is_stub && says_more(w, loc) ? 0 : set_stub(w, loc, va);
+	if (w->opt->weigh_only || (is_stub && says_more(w, loc)))
+		return 0;
+	return set_stub(w, loc, va);
 }
 
 static int symbolize_locations(struct work *w)
@@ -396,9 +398,9 @@ static int run(struct work *w)
 {
 	if (init(w) || symbolize_locations(w))
 		return -1;
-	if (pprof_functions_finish(&w->functions, w->p))
+	if (!w->opt->weigh_only && pprof_functions_finish(&w->functions, w->p))
 		return err_nomem(w->e);
-	if (set_flags(w))
+	if (!w->opt->weigh_only && set_flags(w))
 		return -1;
 	if (w->opt->on_module)
 		weigh_modules(w);

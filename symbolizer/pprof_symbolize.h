@@ -47,6 +47,7 @@ typedef void symbolize_weight_fn(void *ctx, const struct module_weight *w);
 
 struct symbolize_options {
 	enum rename_policy rename;
+	bool weigh_only; /* look everything up and tell on_module, but leave the profile as it is */
 	bool addresses_are_virtual; /* the producer's contract (rule 1), e.g. OTLP */
 	symbolize_weight_fn *on_module; /* may be NULL */
 	void *on_module_ctx;

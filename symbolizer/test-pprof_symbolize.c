@@ -337,6 +337,24 @@ static void what_is_lost_is_weighed(void **state)
 	assert_str(weights[1].unit, "nanoseconds");
 }
 
+static void weighing_leaves_the_profile_alone(void **state)
+{
+	(void)state;
+	opt.weigh_only = true;
+	wire_mapping(&w, 1, 0, "/bin/a", "aaaa");
+	wire_location(&w, 1, 1, 0x1100, NULL);
+	wire_location(&w, 2, 1, 0x1777, NULL);
+	symbolize();
+	assert_int_equal(stats.resolved, 1);
+	assert_int_equal(stats.unresolved, 1);
+	assert_int_equal(weight_count, 1);
+	assert_int_equal(weights[0].unresolved_locations, 1);
+	assert_int_equal(p.locations[0].line_count, 0);
+	assert_int_equal(p.locations[1].line_count, 0);
+	assert_int_equal(p.function_count, 0);
+	assert_false(p.mappings[0].has_functions);
+}
+
 static void the_default_sample_type_is_weighed(void **state)
 {
 	(void)state;
@@ -419,6 +437,7 @@ int main(void)
 		TEST(never_asks_nothing),
 		TEST(always_replaces_what_it_can),
 		TEST(what_is_lost_is_weighed),
+		TEST(weighing_leaves_the_profile_alone),
 		TEST(the_default_sample_type_is_weighed),
 		TEST(the_resolvers_errors_come_through),
 		TEST(running_out_of_memory_is_survived),
