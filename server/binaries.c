@@ -44,23 +44,33 @@ bool binaries_first_retry(struct binaries *b, int64_t binary)
 	return first;
 }
 
-// What a crash left between store and index.
+static int queue_row(struct binaries *b, int64_t row, struct err *e)
+{
+	_cleanup_free_ struct build_id *ids = NULL;
+	struct flight_ask ask = {.binary = row, .wants = FLIGHT_INDEX};
+
+	if (catalog_ids(b->cfg.catalog, row, &ids, &ask.n, e))
+		return -1;
+	ask.ids = ids;
+	return ask.n ? flights_join(b->flights, &ask, e) : 0;
+}
+
+// What a crash left between store and index. Those too many to queue wait until somebody asks for them.
 static int queue_unindexed(struct binaries *b, struct err *e)
 {
 	_cleanup_free_ int64_t *rows = NULL;
+	struct err why;
 	size_t n;
 
 	if (catalog_unindexed(b->cfg.catalog, &rows, &n, e))
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		_cleanup_free_ struct build_id *ids = NULL;
-		struct flight_ask ask = {.binary = rows[i], .wants = FLIGHT_INDEX};
-
-		if (catalog_ids(b->cfg.catalog, rows[i], &ids, &ask.n, e))
-			return -1;
-		ask.ids = ids;
-		if (ask.n && flights_join(b->flights, &ask, e))
-			return -1;
+		if (!queue_row(b, rows[i], &why))
+			continue;
+		if (why.kind == ERR_OVERLOADED)
+			break;
+		*e = why;
+		return -1;
 	}
 	return 0;
 }

@@ -296,6 +296,33 @@ static void answers_survive_the_loss_of_everything(void **state)
 	assert_memory_equal(&a, &before[0], sizeof(a));
 }
 
+// What only an older generation was asked for is still answered, as it was, when nothing better can come.
+static void older_answers_survive_too(void **state)
+{
+	struct life *l = LIFE(state);
+	struct err e = ERR_INIT;
+	struct answer before;
+	struct answer a;
+
+	start_alone(l);
+	assert_ok(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e));
+	before = ask(l, made.id, made.main);
+	assert_true(before.n > 0);
+	a = upload_and_ask(l, &made.stripped, FILE_EXECUTABLE);
+	assert_work(&a);
+	assert_int_equal(row(l, made.id).generation, 2);
+	life_stop(l);
+	wipe(l, "index");
+	wipe(l, "blobs");
+	start_alone(l);
+	a = ask(l, made.id, made.main);
+	assert_int_equal(a.status, MODULE_OK);
+	assert_int_equal(a.n, before.n);
+	assert_int_equal(a.source, before.source);
+	assert_string_equal(a.leaf, before.leaf);
+	assert_int_equal(a.line, before.line);
+}
+
 static void a_lost_index_is_built_again(void **state)
 {
 	struct life *l = LIFE(state);
@@ -475,6 +502,7 @@ int main(void)
 		T(another_version_tries_again),
 		T(a_new_file_tries_again),
 		T(answers_survive_the_loss_of_everything),
+		T(older_answers_survive_too),
 		T(a_lost_index_is_built_again),
 		T(a_damaged_index_is_built_again),
 		T(a_worse_index_does_not_take_a_lost_ones_place),
