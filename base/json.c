@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,16 +115,31 @@ void json_str_(struct json_out *j, struct str s)
 	buf_append_c(j->b, '"');
 }
 
+// Answers are mostly numbers: printf would be most of the time they take.
+static void put_digits(struct buf *b, uint64_t v, unsigned base)
+{
+	char text[20]; // 2^64 - 1 in decimal
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = "0123456789abcdef"[v % base];
+		v /= base;
+	} while (v);
+	buf_append(b, text + at, sizeof(text) - at);
+}
+
 void json_u64(struct json_out *j, uint64_t v)
 {
 	begin_value(j);
-	buf_printf(j->b, "%" PRIu64, v);
+	put_digits(j->b, v, 10);
 }
 
 void json_i64(struct json_out *j, int64_t v)
 {
 	begin_value(j);
-	buf_printf(j->b, "%" PRId64, v);
+	if (v < 0)
+		buf_append_c(j->b, '-');
+	put_digits(j->b, v < 0 ? -(uint64_t)v : (uint64_t)v, 10);
 }
 
 // The shorter spelling where it means the same number; JSON has no infinities.
@@ -159,7 +173,9 @@ void json_null_(struct json_out *j)
 void json_hex(struct json_out *j, uint64_t v)
 {
 	begin_value(j);
-	buf_printf(j->b, "\"0x%" PRIx64 "\"", v);
+	buf_append(j->b, "\"0x", 3);
+	put_digits(j->b, v, 16);
+	buf_append_c(j->b, '"');
 }
 
 void json_kv_str(struct json_out *j, const char *key, struct str s)
