@@ -235,7 +235,10 @@ void app_stop(struct app *a)
 {
 	if (!a)
 		return;
-	http_stop(a->http, a->config->drain_timeout_ms);
+	// A worker that still sits in a probe waits for the indexer: end that, not the patience.
+	if (a->http && !http_drain(a->http, a->config->drain_timeout_ms))
+		binaries_stop(a->binaries);
+	http_stop(a->http);
 	if (a->profiles)
 		profiles_free(a->profiles);
 	if (a->push_log)

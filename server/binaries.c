@@ -109,14 +109,19 @@ int binaries_new(const struct binaries_config *cfg, struct binaries **ret, struc
 	return 0;
 }
 
+void binaries_stop(struct binaries *b)
+{
+	flights_close(b->flights);
+	upstream_stop(b->cfg.upstream);
+	indexer_stop(b->indexer);
+}
+
 void binaries_free(struct binaries *b)
 {
 	if (!b)
 		return;
 	if (b->flights) {
-		flights_close(b->flights);
-		upstream_stop(b->cfg.upstream);
-		indexer_stop(b->indexer);
+		binaries_stop(b);
 		flights_free(b->flights);
 	}
 	waiters_free(b->waiters);

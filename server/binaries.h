@@ -39,7 +39,9 @@ struct binaries_config {
 };
 
 int binaries_new(const struct binaries_config *cfg, struct binaries **ret, struct err *e) MUST_CHECK;
-/* Stops taking work, ends indexers and fetches, wakes every waiter, joins. */
+/* Takes no more work, ends indexers and fetches: their callers get ERR_SHUTTING_DOWN. Lookups go on. */
+void binaries_stop(struct binaries *b);
+/* Stops, wakes every waiter, joins. */
 void binaries_free(struct binaries *b);
 
 /* ---- looking up ------------------------------------------------------------------------------- */

@@ -58,10 +58,10 @@ bool exchanges_draining(const struct exchanges *set);
 /* Waits until no request is under way, at most so long. False when some still are. */
 bool exchanges_wait_idle(struct exchanges *set, uint64_t timeout_ms);
 /*
- * Parked requests are woken, none may park any more; returns when no connection is suspended, which
- * MHD_stop_daemon() insists on.
+ * Parked requests are woken, none may park any more. True when no connection is suspended, which
+ * MHD_stop_daemon() insists on; false when a worker has had one until the time was over. Call again.
  */
-void exchanges_stop(struct exchanges *set);
+bool exchanges_stop(struct exchanges *set, uint64_t timeout_ms);
 /* Sets the gauges; for /metrics. */
 void exchanges_measure(struct exchanges *set);
 

@@ -351,36 +351,51 @@ bool exchanges_draining(const struct exchanges *set)
 	return atomic_load(&set->draining);
 }
 
+static struct timespec deadline_in(uint64_t ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += (time_t)(ms / 1000);
+	t.tv_nsec += (long)(ms % 1000) * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
+// The lock is held. True when the count has come down to zero.
+static bool wait_for_zero(struct exchanges *set, const size_t *count, uint64_t timeout_ms)
+{
+	struct timespec until = deadline_in(timeout_ms);
+
+	while (*count && pthread_cond_timedwait(&set->changed, &set->lock, &until) != ETIMEDOUT)
+		;
+	return *count == 0;
+}
+
 bool exchanges_wait_idle(struct exchanges *set, uint64_t timeout_ms)
 {
-	struct timespec until;
 	bool idle;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(timeout_ms / 1000);
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&set->lock);
-	while (set->active &&
-	       pthread_cond_timedwait(&set->changed, &set->lock, &until) != ETIMEDOUT)
-		;
-	idle = set->active == 0;
+	idle = wait_for_zero(set, &set->active, timeout_ms);
 	pthread_mutex_unlock(&set->lock);
 	return idle;
 }
 
-void exchanges_stop(struct exchanges *set)
+bool exchanges_stop(struct exchanges *set, uint64_t timeout_ms)
 {
+	bool none;
+
 	pthread_mutex_lock(&set->lock);
 	set->stopping = true;
 	while (set->parked) {
 		set->parked->cancelled = true;
 		unpark(set->parked);
 	}
-	while (set->suspended)
-		pthread_cond_wait(&set->changed, &set->lock);
+	none = wait_for_zero(set, &set->suspended, timeout_ms);
 	pthread_mutex_unlock(&set->lock);
+	return none;
 }
 
 void exchanges_measure(struct exchanges *set)

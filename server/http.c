@@ -13,13 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024, URL_MAX = 80, MHD_MEMORY_STEP = 16 * 1024, LAST_WORDS_MS = 1000 };
+enum { BACKLOG = 1024, URL_MAX = 80, MHD_MEMORY_STEP = 16 * 1024, LAST_WORDS_MS = 1000, END_WAITS_MS = 3000 };
 
 struct http {
 	struct MHD_Daemon *daemon;
 	struct exchanges *exchanges;
 	struct http_config cfg; // what http_start() needs; its strings are not kept
 	int fd;			// the listening socket; -1 once given back
+	bool drained;
 	uint16_t port;
 	char url[URL_MAX];
 };
@@ -204,7 +205,7 @@ int http_open(const struct http_config *cfg, struct http **ret, struct err *e)
 	h->cfg = *cfg;
 	h->cfg.listen = NULL;
 	if (open_socket(h, cfg->listen, e) || exchanges_new(&cfg->exchange, &h->exchanges, e)) {
-		http_stop(h, 0);
+		http_stop(h);
 		return -1;
 	}
 	*ret = h;
@@ -226,28 +227,37 @@ struct exchanges *http_exchanges(struct http *h)
 	return h->exchanges;
 }
 
-// The daemon closes connections that are idle or still sending; it must not see a suspended one.
-static void stop_daemon(struct http *h, uint64_t drain_ms)
+bool http_drain(struct http *h, uint64_t drain_ms)
 {
 	exchanges_drain(h->exchanges);
+	h->drained = true;
 	h->fd = MHD_quiesce_daemon(h->daemon);
 	if (h->fd >= 0)
 		close(h->fd);
 	h->fd = -1;
 	if (!exchanges_wait_idle(h->exchanges, drain_ms))
 		LOG(LOG_WARN, "drain_timeout", {"drain_ms", LOG_U(drain_ms)});
-	exchanges_stop(h->exchanges);
+	return exchanges_stop(h->exchanges, END_WAITS_MS);
+}
+
+// The daemon closes connections that are idle or still sending; it must not see a suspended one.
+static void stop_daemon(struct http *h)
+{
+	if (!h->drained)
+		(void)http_drain(h, 0);
+	while (!exchanges_stop(h->exchanges, END_WAITS_MS))
+		LOG(LOG_WARN, "worker_busy_at_stop");
 	// Those whose wait was ended have an answer now; give it the time to leave.
 	(void)exchanges_wait_idle(h->exchanges, LAST_WORDS_MS);
 	MHD_stop_daemon(h->daemon);
 }
 
-void http_stop(struct http *h, uint64_t drain_ms)
+void http_stop(struct http *h)
 {
 	if (!h)
 		return;
 	if (h->daemon)
-		stop_daemon(h, drain_ms);
+		stop_daemon(h);
 	else if (h->fd >= 0)
 		close(h->fd);
 	exchanges_free(h->exchanges);

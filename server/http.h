@@ -34,9 +34,12 @@ const char *http_url(const struct http *h);
 uint16_t http_port(const struct http *h);
 struct exchanges *http_exchanges(struct http *h);
 /*
- * Stops accepting, lets requests under way finish for at most drain_ms, then ends waits and
- * connections, frees. Accepts NULL.
+ * Stops accepting, lets requests under way finish for at most drain_ms, then ends the waits of parked
+ * ones. False when a worker still has a request: end what it is busy with before http_stop(), which
+ * waits for it.
  */
-void http_stop(struct http *h, uint64_t drain_ms);
+bool http_drain(struct http *h, uint64_t drain_ms);
+/* Ends connections, joins, frees. Drains without patience where that was not done. Accepts NULL. */
+void http_stop(struct http *h);
 
 #endif

@@ -223,11 +223,18 @@ static int start_server(UNUSED void **state)
 	return 0;
 }
 
+static void end_server(uint64_t drain_ms)
+{
+	if (server)
+		(void)http_drain(server, drain_ms);
+	http_stop(server);
+	server = NULL;
+}
+
 static int stop_server(UNUSED void **state)
 {
 	set_gate(false);
-	http_stop(server, 5000);
-	server = NULL;
+	end_server(5000);
 	return 0;
 }
 
@@ -579,7 +586,7 @@ static void body_memory_is_bounded(UNUSED void **state)
 	struct err e = ERR_INIT;
 	int holder;
 
-	http_stop(server, 1000);
+	end_server(1000);
 	cfg.exchange.max_body_memory = 10000;
 	assert_ok(http_open(&cfg, &server, &e));
 	assert_ok(http_start(server, &e));
@@ -620,8 +627,7 @@ static void stopping_ends_waits(UNUSED void **state)
 	send_text(fd, "GET /park HTTP/1.1\r\nHost: x\r\n\r\n");
 	wait_for(somebody_parked);
 	waker = atomic_load(&parked_waker);
-	http_stop(server, 200);
-	server = NULL;
+	end_server(200);
 	assert_true(clock_mono_ms() - from < 5000);
 	assert_int_equal(read_answer(fd, answer, true), 0);
 	assert_holds(str_from(answer), "\r\n\r\ncancelled");
@@ -651,8 +657,7 @@ static void finishing_requests_are_waited_for(UNUSED void **state)
 	send_text(fd, "GET /gate HTTP/1.1\r\nHost: x\r\n\r\n");
 	wait_for(one_at_gate);
 	assert_int_equal(pthread_create(&opener, NULL, open_gate_later, NULL), 0);
-	http_stop(server, 5000);
-	server = NULL;
+	end_server(5000);
 	pthread_join(opener, NULL);
 	assert_int_equal(read_answer(fd, answer, true), 0);
 	assert_status(answer, 200);
