@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/head.h"
 
-#include "base/buf.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/mem.h"
-
-enum { KEY_MAX = 512 * 1024 };
 
 struct head *head_new(void)
 {
 	struct head *h = mem_zalloc(sizeof(*h));
 
-	if (h)
-		h->series = MAP_INIT;
+	if (!h)
+		return NULL;
+	h->series = MAP_INIT;
+	h->refs = 1;
 	return h;
 }
 
@@ -42,14 +42,22 @@ void head_free(struct head *h)
 	free(h);
 }
 
-static void key_part(struct buf *key, struct str part)
+/* Lengths go in as well: what is in a string must not pass for the next one. */
+static void key_part(struct sha256 *key, struct str part)
 {
-	buf_append_str(key, part);
-	buf_append_c(key, '\0');
+	sha256_update(key, &part.n, sizeof(part.n));
+	sha256_update(key, part.p, part.n);
 }
 
-static void series_key(const struct push_series *series, const struct pprof *p, struct buf *key)
+/* A digest, since texts of sample types may be as long as a profile. */
+static bool series_key(const struct push_series *series, const struct pprof *p,
+		       uint8_t ret[static SHA256_SIZE])
 {
+	struct sha256 *key = sha256_new();
+
+	if (!key)
+		return false;
+	sha256_update(key, &series->label_count, sizeof(series->label_count));
 	for (size_t i = 0; i < series->label_count; i++) {
 		key_part(key, series->labels[i].name);
 		key_part(key, series->labels[i].value);
@@ -60,18 +68,26 @@ static void series_key(const struct push_series *series, const struct pprof *p, 
 	}
 	key_part(key, p->period_type.type);
 	key_part(key, p->period_type.unit);
+	sha256_final(key, ret);
+	return true;
+}
+
+static size_t text_bytes(const struct push_series *series)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < series->label_count; i++)
+		n += series->labels[i].name.n + series->labels[i].value.n;
+	return n;
 }
 
 /* The labels and their text in one block, to be freed with it. */
 static struct profile_label *copy_labels(const struct push_series *series)
 {
-	size_t text = 0, n = series->label_count;
-	struct profile_label *labels;
+	size_t n = series->label_count;
+	struct profile_label *labels = mem_alloc(n * sizeof(*labels) + text_bytes(series) + 1);
 	char *at;
 
-	for (size_t i = 0; i < n; i++)
-		text += series->labels[i].name.n + series->labels[i].value.n;
-	labels = mem_alloc(n * sizeof(*labels) + text + 1);
 	if (!labels)
 		return NULL;
 	at = (char *)(labels + n);
@@ -100,28 +116,29 @@ static struct head_series *series_new(const struct push_series *from)
 		free(s);
 		return NULL;
 	}
-	s->from_unix_ns = INT64_MAX;
-	s->to_unix_ns = INT64_MIN;
 	return s;
 }
 
 static struct head_series *find_series(struct head *h, const struct push_series *from,
 				       const struct pprof *p)
 {
-	struct buf key = BUF_INIT(KEY_MAX);
-	struct head_series *s = NULL;
+	uint8_t digest[SHA256_SIZE];
+	const struct str key = {(const char *)digest, sizeof(digest)};
+	struct head_series *s;
 
-	series_key(from, p, &key);
-	if (!key.failed)
-		s = map_get(&h->series, buf_str(&key));
-	if (!key.failed && !s) {
-		s = series_new(from);
-		if (s && map_set(&h->series, buf_str(&key), s, NULL) < 0) {
-			series_free(s);
-			s = NULL;
-		}
+	if (!series_key(from, p, digest))
+		return NULL;
+	s = map_get(&h->series, key);
+	if (s)
+		return s;
+	s = series_new(from);
+	if (s && map_set(&h->series, key, s, NULL) < 0) {
+		series_free(s);
+		return NULL;
 	}
-	buf_deinit(&key);
+	if (s)
+		h->bytes += sizeof(*s) + sizeof(digest) + s->labels.n * sizeof(*s->labels.labels) +
+			    text_bytes(from);
 	return s;
 }
 
@@ -132,8 +149,6 @@ static void append(struct head_series *s, struct head_profile *p)
 	else
 		s->first = p;
 	s->last = p;
-	s->from_unix_ns = MIN(s->from_unix_ns, p->from_unix_ns);
-	s->to_unix_ns = MAX(s->to_unix_ns, p->to_unix_ns);
 }
 
 /* A duration from outside must not overflow the sum, nor reach back in time. */
@@ -156,8 +171,8 @@ int head_add(struct head *h, const struct push_series *series, const struct ppro
 	p->n = identity.n;
 	p->from_unix_ns = decoded->time_nanos > 0 ? decoded->time_nanos : received_unix_ns;
 	p->to_unix_ns = end_of(p->from_unix_ns, decoded->duration_nanos);
+	p->samples = decoded->sample_count;
 	append(s, p);
-	s->samples += decoded->sample_count;
 	h->bytes += sizeof(*p) + p->n;
 	if (!h->opened_ms)
 		h->opened_ms = clock_mono_ms();

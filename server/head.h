@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The head: profiles that were acknowledged but are not in a segment yet, by series. A series is its
- * labels plus its sample types, so that what lies in one can be merged. Profiles are kept as identity
- * bytes, unsymbolized. Not thread-safe: struct profiles locks.
+ * The head: profiles that were acknowledged but are not in a segment yet, by series. A series is
+ * its labels plus its sample types, so that what lies in one can be merged. Profiles are kept as
+ * identity bytes, unsymbolized. Not thread-safe: struct profiles locks.
  */
 #ifndef SERVER_HEAD_H
 #define SERVER_HEAD_H
@@ -17,6 +17,7 @@ struct head_profile {
 	struct head_profile *next;
 	int64_t from_unix_ns;
 	int64_t to_unix_ns;
+	uint64_t samples;
 	size_t n;
 	char bytes[]; /* identity pprof */
 };
@@ -25,21 +26,20 @@ struct head_series {
 	struct profile_series labels; /* owned, one block */
 	struct head_profile *first;
 	struct head_profile *last;
-	int64_t from_unix_ns;
-	int64_t to_unix_ns;
-	uint64_t samples;
 };
 
 struct head {
-	struct map series;      /* key → struct head_series * */
+	struct map series; /* key → struct head_series * */
 	size_t bytes;
-	uint64_t last_position; /* of the push log: everything up to here is in the head or older */
-	uint64_t opened_ms;     /* monotonic; 0: empty */
+	uint64_t
+		last_position; /* of the push log: the last record that came in, wholly or so far */
+	uint64_t opened_ms;    /* monotonic; 0: empty */
+	unsigned refs;	       /* struct profiles counts them; see profile_query.c */
 };
 
 struct head *head_new(void);
 void head_free(struct head *h);
-/* `decoded` is what `identity` holds. A profile without a time gets received_unix_ns. */
+/* `decoded` is what `identity` holds. A profile without a time gets received_unix_ns. ERR_NOMEM. */
 int head_add(struct head *h, const struct push_series *series, const struct pprof *decoded,
 	     struct str identity, int64_t received_unix_ns, struct err *e) MUST_CHECK;
 

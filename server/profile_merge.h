@@ -24,7 +24,7 @@ struct profile_merge {
 void profile_merge_deinit(struct profile_merge *m);
 /* Copies the identity bytes; merges what is there when it has grown. ERR_BAD_PPROF, ERR_NOMEM. */
 int profile_merge_add(struct profile_merge *m, struct str pprof, struct err *e) MUST_CHECK;
-/* The same without merging, for callers that hold a lock. ERR_NOMEM. */
+/* The same without merging. ERR_NOMEM. */
 int profile_merge_keep(struct profile_merge *m, struct str pprof, struct err *e) MUST_CHECK;
 /*
  * The merged profile in `arena`; it borrows from m, which must outlive it. ERR_BAD_PPROF where the sample

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way out: segments and heads that match are merged into one profile and resolved again, so that debug
- * info that came after a profile names it, too.
+ * The way out: segments and heads that match are merged into one profile and resolved again, so
+ * that debug info that came after a profile names it, too.
+ *
+ * The heads are looked at first, then the segments; these say, as of one state, how far the log was
+ * taken. A head up to there has become segments and is left out, any other is not in them: each
+ * profile counts once, and nobody waits for a window being written.
  */
 #include "base/compress.h"
 #include "base/mem.h"
@@ -9,7 +13,13 @@
 #include "server/profiles_internal.h"
 #include "symbolizer/pprof_symbolize.h"
 
-enum { ARENA_CAP = 2 << 29, NAMES_MAX = 16, NAME_MAX_BYTES = 128, TRIES = 4, GZIP_LEVEL = 1, ARRIVAL_WAIT_S = 10 };
+enum {
+	ARENA_CAP = 2 << 29,
+	NAMES_MAX = 16,
+	NAME_MAX_BYTES = 128,
+	GZIP_LEVEL = 1,
+	ARRIVAL_WAIT_S = 10
+};
 
 struct collector {
 	const struct profile_matchers *matchers;
@@ -51,77 +61,123 @@ static int collect_segment(void *ctx, const struct profile_segment *s, struct er
 	return profile_merge_add(&c->merge, s->pprof, e);
 }
 
-static int collect_series(struct collector *c, const struct head_series *s, struct err *e)
-{
-	if (c->matchers && !profile_matchers_match(c->matchers, &s->labels))
-		return 0;
-	for (const struct head_profile *p = s->first; p; p = p->next) {
-		if (p->to_unix_ns < c->from || p->from_unix_ns > c->to)
-			continue;
-		note_name(c, &s->labels);
-		if (profile_merge_keep(&c->merge, (struct str){p->bytes, p->n}, e) < 0)
-			return -1;
-	}
-	return 0;
-}
+/* ---- heads: what was in them when they were looked at
+ * ------------------------------------------------ */
 
-static int collect_head(struct collector *c, const struct head *h, struct err *e)
+/* Profiles are only ever added behind `last`, and the head stays while it is referred to. */
+struct part {
+	const struct profile_series *labels;
+	const struct head_profile *first;
+	const struct head_profile *last;
+};
+
+struct look {
+	struct head *head; /* NULL: there is none */
+	uint64_t last_position;
+	struct part *parts;
+	size_t n;
+};
+
+/* The lock is held. */
+static int look_at(struct head *h, struct look *l, struct err *e)
 {
 	struct str key;
 	size_t pos = 0;
-	void *series;
+	void *value;
 
-	if (!h)
+	if (!h || !h->series.n)
 		return 0;
-	while (map_next(&h->series, &pos, &key, &series)) {
-		if (collect_series(c, series, e) < 0)
-			return -1;
+	l->parts = mem_calloc(h->series.n, sizeof(*l->parts));
+	if (!l->parts)
+		return err_nomem(e);
+	while (map_next(&h->series, &pos, &key, &value)) {
+		const struct head_series *s = value;
+
+		if (s->first)
+			l->parts[l->n++] = (struct part){&s->labels, s->first, s->last};
 	}
+	l->last_position = h->last_position;
+	l->head = h;
+	h->refs++;
 	return 0;
 }
 
-/* What is in memory, copied; *ret_epoch says as of which publication. */
-static int collect_heads(struct profiles *p, struct collector *c, uint64_t *ret_epoch, struct err *e)
+enum { OPEN, CLOSING, HEADS };
+
+static int look_at_heads(struct profiles *p, struct look looks[static HEADS], struct err *e)
 {
 	int r;
 
 	pthread_mutex_lock(&p->lock);
-	while (p->publishing)
-		pthread_cond_wait(&p->published, &p->lock);
-	r = collect_head(c, p->open, e);
+	r = look_at(p->open, &looks[OPEN], e);
 	if (r == 0)
-		r = collect_head(c, p->closing, e);
-	*ret_epoch = p->epoch;
+		r = look_at(p->closing, &looks[CLOSING], e);
 	pthread_mutex_unlock(&p->lock);
 	return r;
 }
 
-static bool published_since(struct profiles *p, uint64_t epoch)
+static void look_away(struct profiles *p, struct look looks[static HEADS])
 {
-	bool changed;
-
 	pthread_mutex_lock(&p->lock);
-	changed = p->publishing || p->epoch != epoch;
+	for (size_t i = 0; i < HEADS; i++)
+		profiles_head_unref(looks[i].head);
 	pthread_mutex_unlock(&p->lock);
-	return changed;
+	for (size_t i = 0; i < HEADS; i++)
+		free(looks[i].parts);
 }
 
-/* A head that turned into segments while we looked would count twice or not at all: look again. */
+static int collect_profile(struct collector *c, const struct part *part,
+			   const struct head_profile *h, struct err *e)
+{
+	if (h->to_unix_ns < c->from || h->from_unix_ns > c->to)
+		return 0;
+	note_name(c, part->labels);
+	return profile_merge_add(&c->merge, (struct str){h->bytes, h->n}, e);
+}
+
+static int collect_part(struct collector *c, const struct part *part, struct err *e)
+{
+	const struct head_profile *h = part->first;
+
+	if (c->matchers && !profile_matchers_match(c->matchers, part->labels))
+		return 0;
+	while (collect_profile(c, part, h, e) == 0) {
+		if (h == part->last)
+			return 0;
+		h = h->next;
+	}
+	return -1;
+}
+
+static int collect_heads(struct collector *c, const struct look looks[static HEADS], uint64_t taken,
+			 struct err *e)
+{
+	for (size_t i = 0; i < HEADS; i++) {
+		for (size_t k = 0; looks[i].last_position > taken && k < looks[i].n; k++) {
+			if (collect_part(c, &looks[i].parts[k], e) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
 static int collect(struct profiles *p, struct collector *c, struct err *e)
 {
-	for (int i = 0; i < TRIES; i++) {
-		uint64_t epoch;
+	struct profile_taken taken = {push_log_id(p->cfg.log), 0};
+	const struct profile_search search = {c->matchers, c->from, c->to, &taken};
+	struct look looks[HEADS] = {0};
+	int r = look_at_heads(p, looks, e);
 
-		profile_merge_deinit(&c->merge);
-		c->name_count = 0;
-		if (collect_heads(p, c, &epoch, e) < 0 ||
-		    profile_dir_query(p->cfg.dir, c->matchers, c->from, c->to, collect_segment, c, e) < 0)
-			return -1;
-		if (!published_since(p, epoch))
-			return 0;
-	}
-	return err_set(e, ERR_OVERLOADED, "profiles are being written faster than they can be read; try again");
+	if (r == 0)
+		r = profile_dir_query(p->cfg.dir, &search, collect_segment, c, e);
+	if (r == 0)
+		r = collect_heads(c, looks, taken.position, e);
+	look_away(p, looks);
+	return r;
 }
+
+/* ---- the answer
+ * ----------------------------------------------------------------------------------------- */
 
 static int check_collected(const struct collector *c, struct err *e)
 {
@@ -133,13 +189,16 @@ static int check_collected(const struct collector *c, struct err *e)
 	if (c->name_count < 2 || (c->matchers && profile_matchers_name_given(c->matchers)))
 		return 0;
 	for (size_t i = 0; i < c->name_count; i++)
-		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", c->names[i]);
-	return err_set(e, ERR_BAD_REQUEST, "several profile types match (%.400s): name one, as in "
-					   "match={__name__=\"%s\"}", list, c->names[0]);
+		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "",
+				       c->names[i]);
+	return err_set(e, ERR_BAD_REQUEST,
+		       "several profile types match (%.400s): name one, as in "
+		       "match={__name__=\"%s\"}",
+		       list, c->names[0]);
 }
 
-static int write_out(struct collector *c, struct binaries_view *view, struct arena *arena, struct buf *out,
-		     struct err *e)
+static int write_out(struct collector *c, struct binaries_view *view, struct arena *arena,
+		     struct buf *out, struct err *e)
 {
 	struct symbolize_options options = {.rename = RENAME_BETTER};
 	struct buf identity = BUF_INIT(pprof_limits_default.identity_bytes);
@@ -156,8 +215,9 @@ static int write_out(struct collector *c, struct binaries_view *view, struct are
 }
 
 /*
- * Who pushed and was answered sees it: what was acknowledged before the query is in the head before it is
- * read. The profiles thread never waits for a request, so this ends; the limit is for a slow disk.
+ * Who pushed and was answered sees it: what was acknowledged before the query is in the head before
+ * it is read. The profiles thread never waits for a request, so this ends; the limit is for a slow
+ * disk.
  */
 static void wait_for_arrivals(struct profiles *p)
 {
@@ -168,7 +228,7 @@ static void wait_for_arrivals(struct profiles *p)
 	until.tv_sec += ARRIVAL_WAIT_S;
 	pthread_mutex_lock(&p->lock);
 	mine = p->arrived;
-	while (p->taken < mine && pthread_cond_timedwait(&p->published, &p->lock, &until) == 0)
+	while (p->taken < mine && pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
 		;
 	pthread_mutex_unlock(&p->lock);
 }
@@ -183,7 +243,8 @@ int profiles_query(struct profiles *p, const struct profiles_query *q, struct bi
 
 	if (!c)
 		return err_nomem(e);
-	if (!q->match || !*q->match || profile_matchers_parse(str_from(q->match), &matchers, e) == 0) {
+	if (!q->match || !*q->match ||
+	    profile_matchers_parse(str_from(q->match), &matchers, e) == 0) {
 		wait_for_arrivals(p);
 		c->matchers = matchers;
 		c->from = q->from_unix_ns;

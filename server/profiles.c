@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread owns the way from the push log into segments. What arrives from the log's thread waits in a
- * list; the thread takes it in (deduplicated, looked at once for what is missing, put into the head) and,
- * when the window ends, closes the head and writes it.
+ * Two threads own the way from the push log into segments. What arrives from the log's thread waits
+ * in a list; the intake takes it into the open head (deduplicated, looked at once for what is
+ * missing) and, when the window is over, makes it the closing one, always between two records. The
+ * writer turns the closing head into segments, so that taking in never waits for that.
  *
- * profiles.lock guards the list, the two heads and the counters; it is never held across I/O. Queries see
- * segments + closing head + open head; `epoch` tells them whether a head turned into segments meanwhile.
+ * The store keeps, in one transaction with the segments, how far the log was taken: a record counts
+ * once even when a crash comes before the log is released, and a query knows from the same state
+ * which heads have become segments.
+ *
+ * profiles.lock guards the list, the heads and the counters; it is never held across I/O.
  */
 #include "server/profiles.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/compress.h"
 #include "base/log.h"
@@ -23,7 +28,9 @@ enum {
 	ARENA_CAP = 1 << 30,
 	RECORD_MAX = 256 << 20,
 	RECORD_VERSION = 1,
-	RETRY_MS = 5000, /* after segments could not be written */
+	RETRY_MS = 5000,    /* after segments could not be written */
+	NO_MEMORY_MS = 200, /* before a record is tried again */
+	LOOK_AGAIN_MS = 1000,
 };
 
 static struct metric pushes = {
@@ -63,7 +70,8 @@ struct arrival {
 
 enum { RECORD_HEADER = 9 };
 
-/* ---- records -------------------------------------------------------------------------------------- */
+/* ---- records
+ * -------------------------------------------------------------------------------------- */
 
 static struct arrival *arrival_new(struct profiles *p, struct str record)
 {
@@ -92,9 +100,9 @@ static struct arrival *arrival_from_request(struct profiles *p, const struct pus
 	return a;
 }
 
+/* The lock is held. */
 static void enqueue(struct profiles *p, struct arrival *a)
 {
-	pthread_mutex_lock(&p->lock);
 	if (p->arrivals_last)
 		p->arrivals_last->next = a;
 	else
@@ -102,32 +110,37 @@ static void enqueue(struct profiles *p, struct arrival *a)
 	p->arrivals_last = a;
 	p->arrived++;
 	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
 }
 
-/* On the log's thread: the record is on disk, or cannot be. */
+/* On the log's thread: the record is on disk, or cannot be. With the lock given back, *p may be
+ * gone. */
 static void logged(void *ctx, uint64_t position, const struct err *failure)
 {
 	struct arrival *a = ctx;
+	struct profiles *p = a->profiles;
 	profiles_done *done = a->done;
 	void *done_ctx = a->done_ctx;
 
-	a->position = position;
-	if (failure) {
-		pthread_mutex_lock(&a->profiles->lock);
-		a->profiles->arriving_bytes -= a->n;
-		pthread_mutex_unlock(&a->profiles->lock);
+	if (failure)
 		metric_add(&pushes, PUSH_FAILED, 1);
+	pthread_mutex_lock(&p->lock);
+	a->position = position;
+	if (failure)
+		p->arriving_bytes -= a->n;
+	else
+		enqueue(p, a);
+	p->logging--;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	if (failure)
 		free(a);
-	} else {
-		enqueue(a->profiles, a);
-	}
 	done(done_ctx, failure);
 }
 
-/* ---- checking what is pushed ----------------------------------------------------------------------- */
+/* ---- checking what is pushed
+ * ----------------------------------------------------------------------- */
 
-static int check_profile(struct str raw, struct err *e)
+static int check_profile(struct str raw, size_t *total, struct err *e)
 {
 	struct buf identity = BUF_INIT(pprof_limits_default.identity_bytes);
 	struct arena arena = ARENA_INIT(ARENA_CAP);
@@ -136,16 +149,35 @@ static int check_profile(struct str raw, struct err *e)
 
 	if (decompress_any(raw, &identity, e) == 0)
 		r = pprof_decode(buf_str(&identity), &pprof_limits_default, &arena, &decoded, e);
+	*total += identity.n;
 	arena_deinit(&arena);
 	buf_deinit(&identity);
 	return r;
 }
 
-static int check_series(const struct push_series *s, struct err *e)
+static int check_series(const struct push_series *s, size_t *total, struct err *e)
 {
 	for (size_t i = 0; i < s->profile_count; i++) {
-		if (check_profile(s->profiles[i].raw, e) < 0)
+		if (check_profile(s->profiles[i].raw, total, e) < 0)
 			return err_wrap(e, "profile %zu", i);
+	}
+	return 0;
+}
+
+/* Small records may become large ones: what comes in at once has to fit in the head. */
+static int check_request(const struct profiles *p, const struct push_request *rq, struct err *e)
+{
+	size_t max = MAX(p->cfg.head_bytes, pprof_limits_default.identity_bytes);
+	size_t total = 0;
+
+	for (size_t i = 0; i < rq->series_count; i++) {
+		if (check_series(&rq->series[i], &total, e) < 0)
+			return err_wrap(e, "series %zu", i);
+		if (total > max)
+			return err_set(e, ERR_TOO_LARGE,
+				       "the profiles of this push have more than %zu bytes when "
+				       "decompressed; push fewer at once",
+				       max);
 	}
 	return 0;
 }
@@ -157,11 +189,14 @@ static int reserve_bytes(struct profiles *p, size_t n, struct err *e)
 	pthread_mutex_lock(&p->lock);
 	full = p->arriving_bytes + p->open->bytes + (p->closing ? p->closing->bytes : 0) + n >
 	       2 * p->cfg.head_bytes;
-	if (!full)
+	if (!full) {
 		p->arriving_bytes += n;
+		p->logging++;
+	}
 	pthread_mutex_unlock(&p->lock);
-	return full ? err_set(e, ERR_OVERLOADED, "more profiles wait to be written than fit in memory; "
-						 "push again later")
+	return full ? err_set(e, ERR_OVERLOADED,
+			      "more profiles wait to be written than fit in memory; "
+			      "push again later")
 		    : 0;
 }
 
@@ -169,6 +204,8 @@ static void unreserve_bytes(struct profiles *p, size_t n)
 {
 	pthread_mutex_lock(&p->lock);
 	p->arriving_bytes -= n;
+	p->logging--;
+	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -177,10 +214,8 @@ int profiles_push(struct profiles *p, struct str body UNUSED, const struct push_
 {
 	struct arrival *a;
 
-	for (size_t i = 0; i < rq->series_count; i++) {
-		if (check_series(&rq->series[i], e) < 0)
-			return err_wrap(e, "series %zu", i);
-	}
+	if (check_request(p, rq, e) < 0)
+		return -1;
 	a = arrival_from_request(p, rq);
 	if (!a)
 		return err_nomem(e);
@@ -198,11 +233,13 @@ int profiles_push(struct profiles *p, struct str body UNUSED, const struct push_
 	return 0;
 }
 
-/* ---- taking in ------------------------------------------------------------------------------------- */
+/* ---- taking in
+ * ------------------------------------------------------------------------------------- */
 
 /*
- * A first look at what a profile needs: starts the fetches its binaries want and notes the weight of what
- * cannot be named now. The names found here are not kept: the window's merged profile is symbolized once.
+ * A first look at what a profile needs: starts the fetches its binaries want and notes the weight
+ * of what cannot be named now. The names found here are not kept: the window's merged profile is
+ * symbolized once.
  */
 static int look(struct profiles *p, struct pprof *decoded, struct arena *arena, struct err *e)
 {
@@ -223,8 +260,8 @@ static int look(struct profiles *p, struct pprof *decoded, struct arena *arena, 
 	return r;
 }
 
-static int keep(struct profiles *p, const struct arrival *a, const struct push_series *series,
-		const struct push_profile *profile, struct err *e)
+static int try_keep(struct profiles *p, const struct arrival *a, const struct push_series *series,
+		    const struct push_profile *profile, struct err *e)
 {
 	struct buf identity = BUF_INIT(pprof_limits_default.identity_bytes);
 	struct arena arena = ARENA_INIT(ARENA_CAP);
@@ -249,6 +286,33 @@ static int keep(struct profiles *p, const struct arrival *a, const struct push_s
 	}
 	arena_deinit(&arena);
 	buf_deinit(&identity);
+	return r;
+}
+
+static bool pause_for_memory(struct profiles *p)
+{
+	struct timespec pause = {.tv_nsec = NO_MEMORY_MS * 1000000L};
+	bool go_on;
+
+	pthread_mutex_lock(&p->lock);
+	go_on = !p->stopping;
+	p->incomplete = p->incomplete || !go_on;
+	pthread_mutex_unlock(&p->lock);
+	if (go_on)
+		nanosleep(&pause, NULL);
+	return go_on;
+}
+
+/* It is acknowledged: a lack of memory is waited out. When the server stops first, the log has it.
+ */
+static int keep(struct profiles *p, const struct arrival *a, const struct push_series *series,
+		const struct push_profile *profile, struct err *e)
+{
+	int r;
+
+	do {
+		r = try_keep(p, a, series, profile, e);
+	} while (r < 0 && e->kind == ERR_NOMEM && pause_for_memory(p));
 	return r;
 }
 
@@ -280,114 +344,124 @@ static void take_in_series(struct profiles *p, const struct arrival *a, const st
 	}
 }
 
+/* A query that sees part of a record must see its position, too. */
+static void begin_record(struct profiles *p, const struct arrival *a)
+{
+	pthread_mutex_lock(&p->lock);
+	p->open->last_position = a->position;
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void end_record(struct profiles *p, struct arrival *a)
+{
+	pthread_mutex_lock(&p->lock);
+	p->arriving_bytes -= a->n;
+	p->taken++;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	free(a);
+}
+
 static void take_in(struct profiles *p, struct arrival *a)
 {
 	struct arena arena = ARENA_INIT(ARENA_CAP);
 	struct str body = {a->record + RECORD_HEADER, a->n - RECORD_HEADER};
 	struct err e = ERR_INIT;
 	struct push_request rq;
-
-	if (push_request_decode(body, &arena, &rq, &e) < 0) {
-		log_err(LOG_ERROR, "push_record_lost", &e, NULL);
-	} else {
-		for (size_t i = 0; i < rq.series_count; i++)
-			take_in_series(p, a, &rq.series[i]);
-	}
-	arena_deinit(&arena);
-	pthread_mutex_lock(&p->lock);
-	p->open->last_position = a->position;
-	p->arriving_bytes -= a->n;
-	p->taken++;
-	pthread_cond_broadcast(&p->published);
-	pthread_mutex_unlock(&p->lock);
-	free(a);
-}
-
-/* ---- closing the window ------------------------------------------------------------------------------- */
-
-/* Writes p->closing; queries wait while it turns from head into segments. */
-static int write_closing(struct profiles *p, struct err *e)
-{
-	struct head *h = p->closing;
 	int r;
 
-	pthread_mutex_lock(&p->lock);
-	p->publishing = true;
-	pthread_mutex_unlock(&p->lock);
-	r = profile_segments_write(h, p->cfg.binaries, p->cfg.dir, e);
-	pthread_mutex_lock(&p->lock);
-	p->publishing = false;
-	p->epoch++;
-	if (r == 0)
-		p->closing = NULL;
-	pthread_cond_broadcast(&p->published);
-	pthread_mutex_unlock(&p->lock);
-	metric_add(&windows, r == 0 ? WINDOW_WRITTEN : WINDOW_FAILED, 1);
+	begin_record(p, a);
+	do {
+		r = push_request_decode(body, &arena, &rq, &e);
+	} while (r < 0 && e.kind == ERR_NOMEM && pause_for_memory(p));
 	if (r < 0)
-		return -1;
-	r = push_log_release(p->cfg.log, h->last_position, e);
-	head_free(h);
-	return r;
+		log_err(LOG_ERROR, "push_record_lost", &e, NULL);
+	for (size_t i = 0; r == 0 && i < rq.series_count; i++)
+		take_in_series(p, a, &rq.series[i]);
+	arena_deinit(&arena);
+	end_record(p, a);
 }
 
-/* The open head becomes the closing one, if there is anything in it and none is being written. */
-static int close_window(struct profiles *p, struct err *e)
-{
-	struct head *fresh;
+/* ---- closing the window; the lock is held
+ * ------------------------------------------------------------- */
 
-	if (!p->closing) {
-		fresh = head_new();
-		if (!fresh)
-			return err_nomem(e);
-		pthread_mutex_lock(&p->lock);
-		fresh->last_position = p->open->last_position;
-		p->closing = p->open;
-		p->open = fresh;
-		metric_set(&head_size, 0, 0);
-		pthread_mutex_unlock(&p->lock);
-	}
-	return write_closing(p, e);
+void profiles_head_unref(struct head *h)
+{
+	if (h && --h->refs == 0)
+		head_free(h);
 }
 
 static bool window_over(const struct profiles *p)
 {
 	const struct head *h = p->open;
 
-	if (p->closing)
-		return clock_mono_ms() >= p->retry_at_ms;
 	return h->opened_ms && (clock_mono_ms() - h->opened_ms >= p->cfg.window_ms ||
 				h->bytes >= p->cfg.head_bytes);
 }
 
-static void close_if_over(struct profiles *p, bool now)
+/* Records that brought nothing (duplicates) need not wait for others. */
+static bool nothing_came(const struct profiles *p)
+{
+	return !p->open->opened_ms && p->open->last_position > p->released;
+}
+
+static bool must_close(const struct profiles *p, uint64_t flush)
+{
+	return !p->closing && p->spare && !p->incomplete &&
+	       (window_over(p) || nothing_came(p) || flush > p->flush_closed);
+}
+
+static void release(struct profiles *p, uint64_t position)
 {
 	struct err e = ERR_INIT;
 
-	if (!now && !window_over(p))
-		return;
-	if (!p->closing && !p->open->opened_ms)
-		return;
-	if (close_window(p, &e) < 0) {
-		log_err(LOG_ERROR, "profile_segments", &e, NULL);
-		p->retry_at_ms = clock_mono_ms() + RETRY_MS;
-	}
+	p->released = MAX(p->released, position);
+	if (push_log_release(p->cfg.log, position, &e) < 0)
+		log_err(LOG_ERROR, "push_log_release", &e, NULL);
 }
 
-/* ---- the thread ----------------------------------------------------------------------------------------- */
+/* `flush`: who asked until then is served by this; 0: nobody. */
+static void close_window(struct profiles *p, uint64_t flush)
+{
+	p->flush_closed = MAX(p->flush_closed, flush);
+	pthread_cond_broadcast(&p->changed);
+	if (!p->open->opened_ms) {
+		release(p, p->open->last_position);
+		return;
+	}
+	p->spare->last_position = p->open->last_position;
+	p->closing = p->open;
+	p->open = steal_ptr(p->spare);
+	p->retry_at_ms = 0;
+	metric_set(&head_size, 0, 0);
+	pthread_cond_signal(&p->write);
+}
 
-static void wait_for_work(struct profiles *p)
+/* ---- the intake thread
+ * ---------------------------------------------------------------------------------- */
+
+static void wait_ms(struct profiles *p, pthread_cond_t *cond, uint64_t ms)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += 1;
-	while (!p->arrivals && !p->stopping && p->flush_asked == p->flush_done) {
-		if (pthread_cond_timedwait(&p->wake, &p->lock, &until) != 0)
-			break;
+	until.tv_sec += (time_t)(ms / 1000);
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(cond, &p->lock, &until);
+}
+
+static void wait_for_work(struct profiles *p)
+{
+	while (!p->arrivals && !p->stopping && !must_close(p, p->flush_asked)) {
+		wait_ms(p, &p->wake, MIN(p->cfg.window_ms, (uint64_t)LOOK_AGAIN_MS));
+		if (!p->spare)
+			p->spare = head_new();
 	}
 }
 
-/* Takes what arrived; *ret_flush is the flush request it must answer. */
+/* Takes what arrived. Flushes asked for until then are for what was acknowledged until then. */
 static struct arrival *next_work(struct profiles *p, uint64_t *ret_flush, bool *ret_stopping)
 {
 	struct arrival *list;
@@ -402,7 +476,17 @@ static struct arrival *next_work(struct profiles *p, uint64_t *ret_flush, bool *
 	return list;
 }
 
-static void *profiles_thread(void *ctx)
+static void close_if_over(struct profiles *p, uint64_t flush)
+{
+	pthread_mutex_lock(&p->lock);
+	if (!p->spare)
+		p->spare = head_new();
+	if (must_close(p, flush))
+		close_window(p, flush);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void *intake(void *ctx)
 {
 	struct profiles *p = ctx;
 	bool stopping = false;
@@ -415,17 +499,67 @@ static void *profiles_thread(void *ctx)
 			struct arrival *next = a->next;
 
 			take_in(p, a);
-			close_if_over(p, false);
+			if (next)
+				close_if_over(p, 0);
 			a = next;
 		}
-		close_if_over(p, stopping || flush != p->flush_done);
-		pthread_mutex_lock(&p->lock);
-		p->flush_done = flush;
-		pthread_cond_broadcast(&p->published);
-		pthread_mutex_unlock(&p->lock);
+		close_if_over(p, flush);
 	}
 	return NULL;
 }
+
+/* ---- the writer thread
+ * ---------------------------------------------------------------------------------- */
+
+/* Only who calls this ends p->closing. */
+static int write_closing(struct profiles *p, struct err *e)
+{
+	struct head *h = p->closing;
+	int r = profile_segments_write(h, p->cfg.binaries, p->cfg.dir, push_log_id(p->cfg.log), e);
+
+	metric_add(&windows, r == 0 ? WINDOW_WRITTEN : WINDOW_FAILED, 1);
+	pthread_mutex_lock(&p->lock);
+	if (r == 0) {
+		release(p, h->last_position);
+		p->closing = NULL;
+		profiles_head_unref(h);
+	} else {
+		p->failures++;
+		p->retry_at_ms = clock_mono_ms() + RETRY_MS;
+	}
+	pthread_cond_broadcast(&p->changed);
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	return r;
+}
+
+static bool wait_for_closing(struct profiles *p)
+{
+	bool go_on;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->writer_stopping && !(p->closing && clock_mono_ms() >= p->retry_at_ms))
+		wait_ms(p, &p->write, LOOK_AGAIN_MS);
+	go_on = !p->writer_stopping;
+	pthread_mutex_unlock(&p->lock);
+	return go_on;
+}
+
+static void *writer(void *ctx)
+{
+	struct profiles *p = ctx;
+
+	while (wait_for_closing(p)) {
+		struct err e = ERR_INIT;
+
+		if (write_closing(p, &e) < 0)
+			log_err(LOG_ERROR, "profile_segments", &e, NULL);
+	}
+	return NULL;
+}
+
+/* ---- beginning and end
+ * ---------------------------------------------------------------------------------- */
 
 static int replay_one(void *ctx, uint64_t position, struct str record, struct err *e)
 {
@@ -439,9 +573,19 @@ static int replay_one(void *ctx, uint64_t position, struct str record, struct er
 	if (!a)
 		return err_nomem(e);
 	a->position = position;
+	pthread_mutex_lock(&p->lock);
 	p->arriving_bytes += a->n;
 	enqueue(p, a);
+	pthread_mutex_unlock(&p->lock);
 	return 0;
+}
+
+static int replay(struct profiles *p, struct err *e)
+{
+	if (profile_dir_taken(p->cfg.dir, push_log_id(p->cfg.log), &p->released, e) < 0)
+		return -1;
+	push_log_skip(p->cfg.log, p->released);
+	return push_log_replay(p->cfg.log, replay_one, p, e);
 }
 
 static int init_sync(struct profiles *p, struct err *e)
@@ -456,7 +600,9 @@ static int init_sync(struct profiles *p, struct err *e)
 	if (r == 0)
 		r = pthread_cond_init(&p->wake, &attr);
 	if (r == 0)
-		r = pthread_cond_init(&p->published, &attr);
+		r = pthread_cond_init(&p->write, &attr);
+	if (r == 0)
+		r = pthread_cond_init(&p->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	return r ? err_sys(e, r, "profiles: cannot make locks") : 0;
 }
@@ -471,16 +617,47 @@ static void destroy(struct profiles *p)
 	}
 	head_free(p->open);
 	head_free(p->closing);
-	pthread_cond_destroy(&p->published);
+	head_free(p->spare);
+	pthread_cond_destroy(&p->changed);
+	pthread_cond_destroy(&p->write);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
+static void stop_threads(struct profiles *p)
+{
+	pthread_mutex_lock(&p->lock);
+	while (p->logging)
+		pthread_cond_wait(&p->changed, &p->lock);
+	p->stopping = true;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	thread_join(&p->intake);
+	pthread_mutex_lock(&p->lock);
+	p->writer_stopping = true;
+	pthread_cond_signal(&p->write);
+	pthread_mutex_unlock(&p->lock);
+	thread_join(&p->writer);
+}
+
+static int start(struct profiles *p, struct err *e)
+{
+	p->open = head_new();
+	p->spare = head_new();
+	if (!p->open || !p->spare)
+		return err_nomem(e);
+	if (replay(p, e) < 0)
+		return -1;
+	p->open->last_position = p->released;
+	if (thread_start(&p->writer, "profiles-out", writer, p, e) < 0)
+		return -1;
+	return thread_start(&p->intake, "profiles-in", intake, p, e);
+}
+
 int profiles_new(const struct profiles_config *cfg, struct profiles **ret, struct err *e)
 {
 	struct profiles *p = mem_zalloc(sizeof(*p));
-	int r;
 
 	metric_register(&pushes);
 	metric_register(&head_size);
@@ -492,45 +669,56 @@ int profiles_new(const struct profiles_config *cfg, struct profiles **ret, struc
 		free(p);
 		return -1;
 	}
-	p->open = head_new();
-	if (!p->open || push_log_replay(cfg->log, replay_one, p, e) < 0) {
-		if (!p->open)
-			err_nomem(e);
+	if (start(p, e) < 0) {
+		stop_threads(p);
 		destroy(p);
 		return -1;
 	}
-	r = pthread_create(&p->thread, NULL, profiles_thread, p);
-	if (r) {
-		destroy(p);
-		return err_sys(e, r, "profiles: cannot start a thread");
-	}
 	*ret = p;
 	return 0;
+}
+
+/* What cannot be written now stays in the log. */
+static void write_rest(struct profiles *p)
+{
+	struct err e = ERR_INIT;
+
+	if (p->closing && write_closing(p, &e) < 0) {
+		log_err(LOG_ERROR, "profile_segments", &e, NULL);
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	if (!p->incomplete && p->spare)
+		close_window(p, p->flush_asked);
+	pthread_mutex_unlock(&p->lock);
+	if (p->closing && write_closing(p, &e) < 0)
+		log_err(LOG_ERROR, "profile_segments", &e, NULL);
 }
 
 void profiles_free(struct profiles *p)
 {
 	if (!p)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->stopping = true;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
-	pthread_join(p->thread, NULL);
+	stop_threads(p);
+	write_rest(p);
 	destroy(p);
 }
 
 int profiles_flush(struct profiles *p, struct err *e)
 {
-	bool left;
-	uint64_t mine;
+	uint64_t mine, failures;
+	bool failed;
 
 	pthread_mutex_lock(&p->lock);
 	mine = ++p->flush_asked;
+	failures = p->failures;
+	p->retry_at_ms = 0;
 	pthread_cond_signal(&p->wake);
-	while (p->flush_done < mine)
-		pthread_cond_wait(&p->published, &p->lock);
-	left = p->closing != NULL;
+	pthread_cond_signal(&p->write);
+	while ((p->flush_closed < mine || p->closing) && p->failures == failures)
+		pthread_cond_wait(&p->changed, &p->lock);
+	failed = p->failures != failures;
 	pthread_mutex_unlock(&p->lock);
-	return left ? err_set(e, ERR_IO, "the profile window could not be written; see the log") : 0;
+	return failed ? err_set(e, ERR_IO, "the profile window could not be written; see the log")
+		      : 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What profiles.c (the way in) and profile_query.c (the way out) share. See profiles.c for the threads. */
+/* What profiles.c (the way in) and profile_query.c (the way out) share. See profiles.c for the
+ * threads. */
 #ifndef SERVER_PROFILES_INTERNAL_H
 #define SERVER_PROFILES_INTERNAL_H
 
+#include "base/thread.h"
 #include "server/head.h"
 #include "server/profiles.h"
 #include <pthread.h>
@@ -11,24 +13,31 @@ struct arrival;
 
 struct profiles {
 	struct profiles_config cfg;
-	pthread_t thread;
+	struct thread intake;
+	struct thread writer;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;      /* the thread has something to do */
-	pthread_cond_t published; /* publishing ended, or a flush was done */
+	pthread_cond_t wake;	/* the intake has something to do */
+	pthread_cond_t write;	/* the writer has */
+	pthread_cond_t changed; /* anything a caller may wait for */
 
-	/* guarded by lock; `open` and `closing` are replaced by the thread alone */
+	/* guarded by lock */
+	size_t logging; /* appends whose end the log has not told yet */
 	struct arrival *arrivals, *arrivals_last;
-	size_t arriving_bytes; /* records between push and head */
+	size_t arriving_bytes;	 /* records between push and head */
 	uint64_t arrived, taken; /* counts of records queued, and of those taken into the head */
-	struct head *open;
-	struct head *closing;  /* read-only while set */
-	bool publishing;       /* closing is turning into segments */
-	uint64_t epoch;        /* counts publications */
-	uint64_t flush_asked, flush_done;
-	bool stopping;
-
-	/* the thread's own */
+	struct head *open;	 /* the intake adds to it, and makes it the closing one */
+	struct head *closing;	 /* read-only while set; the writer ends it */
+	struct head *spare;	 /* the next open one */
+	uint64_t released;	 /* what the log was told */
+	uint64_t flush_asked, flush_closed;
+	uint64_t failures; /* windows that could not be written */
 	uint64_t retry_at_ms;
+	bool incomplete; /* a record could not be taken in: only a replay can */
+	bool stopping;	 /* the intake ends when all is taken in */
+	bool writer_stopping;
 };
+
+/* With the lock held. Frees it with the last reference. */
+void profiles_head_unref(struct head *h);
 
 #endif

@@ -21,7 +21,7 @@ enum {
 	SEGMENT_MAX = 512 << 20, // identity bytes
 	LABELS_MAX = 256,
 	UNRESOLVED_MAX = 1 << 16,
-	LABELS_BYTES = 64 << 10,
+	LABELS_BYTES = 256 << 10,
 	FOUND_BYTES = 256 << 20, // of what a query has to remember
 	PATH_BYTES = 80,         // "2026-11-21/235959-SERIES-N.pb.zst"
 };
@@ -73,6 +73,9 @@ static const char *const migrations[] = {
 	"  build_id TEXT NOT NULL,"
 	"  PRIMARY KEY(segment, build_id)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX unresolved_id ON segment_unresolved(build_id);",
+	"CREATE TABLE taken("
+	"  log TEXT PRIMARY KEY,"
+	"  position INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 	NULL,
 };
 
@@ -262,6 +265,7 @@ struct writing {
 	const struct profile_segment *segments;
 	struct written *w;
 	size_t n;
+	const struct profile_taken *taken;
 };
 
 static void name_file(struct written *w, const struct profile_segment *s)
@@ -284,7 +288,12 @@ static int make_day(const struct profile_dir *d, const char *path, struct err *e
 		return -1;
 	if (access(day, F_OK) == 0)
 		return 0;
-	return io_mkdirs(day, MODE, e) ? -1 : folder_sync(d->path, e);
+	if (io_mkdirs(day, MODE, e))
+		return -1;
+	if (folder_sync(d->path, e) == 0)
+		return 0;
+	rmdir(day); // who tries again has to sync again
+	return -1;
 }
 
 static int publish_bytes(const struct profile_dir *d, struct written *w, struct str bytes,
@@ -302,8 +311,7 @@ static int publish_bytes(const struct profile_dir *d, struct written *w, struct 
 	return -1;
 }
 
-static int publish_segment(struct profile_dir *d, struct written *w, const struct profile_segment *s,
-			   struct buf *zstd, struct err *e)
+static int check_segment(const struct profile_segment *s, struct buf *labels, struct err *e)
 {
 	if (s->pprof.n > SEGMENT_MAX)
 		return err_set(e, ERR_TOO_LARGE, "a segment of %zu bytes is larger than %d", s->pprof.n,
@@ -313,10 +321,23 @@ static int publish_segment(struct profile_dir *d, struct written *w, const struc
 			       s->unresolved_count, UNRESOLVED_MAX);
 	if (s->to_unix_ns < s->from_unix_ns)
 		return err_set(e, ERR_BAD_REQUEST, "a segment ends before it begins");
+	return encode_labels(&s->series, labels, e);
+}
+
+int profile_dir_check(const struct profile_segment *s, struct err *e)
+{
+	_cleanup_(buf_deinit) struct buf labels = BUF_INIT(LABELS_BYTES);
+
+	return check_segment(s, &labels, e);
+}
+
+static int publish_segment(struct profile_dir *d, struct written *w, const struct profile_segment *s,
+			   struct buf *zstd, struct err *e)
+{
 	w->labels = BUF_INIT(LABELS_BYTES);
 	w->file = atomic_fetch_add(&d->next_file, 1);
 	buf_clear(zstd);
-	if (encode_labels(&s->series, &w->labels, e) || zstd_compress(s->pprof, LEVEL, zstd, e))
+	if (check_segment(s, &w->labels, e) || zstd_compress(s->pprof, LEVEL, zstd, e))
 		return -1;
 	name_file(w, s);
 	w->stored_size = zstd->n;
@@ -405,6 +426,17 @@ static int insert_segment(struct sql *c, const struct profile_segment *s, const 
 	return query_run(&q, e) ? -1 : insert_unresolved(c, sql_last_id(c), s, e);
 }
 
+static int insert_taken(struct sql *c, const struct profile_taken *t, struct err *e)
+{
+	_cleanup_(query_end) struct query q =
+		query(c, "INSERT INTO taken(log, position) VALUES(?, ?) ON CONFLICT DO UPDATE SET"
+			 " position = max(position, excluded.position)");
+
+	query_cstr(&q, t->log);
+	query_i64(&q, (int64_t)t->position);
+	return query_run(&q, e);
+}
+
 static int insert_rows(struct sql *c, void *ctx, struct err *e)
 {
 	const struct writing *x = ctx;
@@ -413,7 +445,7 @@ static int insert_rows(struct sql *c, void *ctx, struct err *e)
 		if (insert_segment(c, &x->segments[i], &x->w[i], e))
 			return -1;
 	}
-	return 0;
+	return x->taken ? insert_taken(c, x->taken, e) : 0;
 }
 
 static int write_all(struct writing *x, struct err *e)
@@ -438,10 +470,10 @@ static void take_back(const struct writing *x)
 }
 
 int profile_dir_write(struct profile_dir *d, const struct profile_segment *segments, size_t n,
-		      struct err *e)
+		      const struct profile_taken *taken, struct err *e)
 {
-	_cleanup_free_ struct written *w = mem_calloc(n, sizeof(*w));
-	struct writing x = {d, segments, w, n};
+	_cleanup_free_ struct written *w = mem_calloc(MAX(n, (size_t)1), sizeof(*w));
+	struct writing x = {d, segments, w, n, taken};
 	int rc;
 
 	if (!w)
@@ -472,9 +504,7 @@ struct found {
 
 struct search {
 	struct profile_dir *d;
-	const struct profile_matchers *m;
-	int64_t from;
-	int64_t to;
+	const struct profile_search *what;
 	struct arena arena;
 	struct found *first;
 	struct found **last;
@@ -545,8 +575,8 @@ static int find_segments(struct sql *c, struct search *s, int64_t id, struct pro
 	int rc;
 
 	query_i64(&q, id);
-	query_i64(&q, s->from);
-	query_i64(&q, s->to);
+	query_i64(&q, s->what->from_unix_ns);
+	query_i64(&q, s->what->to_unix_ns);
 	while ((rc = query_step(&q, e)) > 0) {
 		if (add_found(c, &q, s, series, e))
 			return -1;
@@ -579,7 +609,7 @@ static int look_into_series(struct sql *c, struct search *s, int64_t id, struct 
 
 	if (decode_labels(bytes, labels, &series.n, e))
 		return -1;
-	if (s->m && !profile_matchers_match(s->m, &series))
+	if (s->what->matchers && !profile_matchers_match(s->what->matchers, &series))
 		return 0;
 	return keep_series(s, &series, &series, e) ? -1 : find_segments(c, s, id, series, e);
 }
@@ -588,7 +618,7 @@ static int find_all(struct sql *c, struct search *s, struct err *e)
 {
 	const char *name = NULL;
 	const char *value = NULL;
-	bool indexed = s->m && profile_matchers_equality(s->m, &name, &value);
+	bool indexed = s->what->matchers && profile_matchers_equality(s->what->matchers, &name, &value);
 	_cleanup_(query_end) struct query q =
 		indexed ? query(c, "SELECT id, labels FROM label JOIN series ON series.id = label.series"
 				   " WHERE name = ? AND value = ? ORDER BY id")
@@ -645,17 +675,40 @@ static int give_out(struct search *s, profile_dir_fn *fn, void *ctx, struct err 
 	return rc;
 }
 
+static int find_taken(struct sql *c, const char *log, uint64_t *ret, struct err *e)
+{
+	_cleanup_(query_end) struct query q = query(c, "SELECT position FROM taken WHERE log = ?");
+	int rc;
+
+	query_cstr(&q, log);
+	rc = query_step(&q, e);
+	if (rc < 0)
+		return -1;
+	*ret = rc > 0 ? (uint64_t)query_col_i64(&q) : 0;
+	return 0;
+}
+
+int profile_dir_taken(struct profile_dir *d, const char *log, uint64_t *ret, struct err *e)
+{
+	_cleanup_(db_reader_end) struct db_reader r = db_reader(d->db);
+
+	return find_taken(r.sql, log, ret, e);
+}
+
 static int search(struct search *s, struct err *e)
 {
 	_cleanup_(db_reader_end) struct db_reader r = db_reader(s->d->db);
+	struct profile_taken *taken = s->what->taken;
 
-	return db_reader_snapshot(&r, e) ? -1 : find_all(r.sql, s, e);
+	if (db_reader_snapshot(&r, e) || (taken && find_taken(r.sql, taken->log, &taken->position, e)))
+		return -1;
+	return find_all(r.sql, s, e);
 }
 
-int profile_dir_query(struct profile_dir *d, const struct profile_matchers *m, int64_t from_unix_ns,
-		      int64_t to_unix_ns, profile_dir_fn *fn, void *ctx, struct err *e)
+int profile_dir_query(struct profile_dir *d, const struct profile_search *what, profile_dir_fn *fn,
+		      void *ctx, struct err *e)
 {
-	struct search s = {.d = d, .m = m, .from = from_unix_ns, .to = to_unix_ns};
+	struct search s = {.d = d, .what = what};
 	int rc;
 
 	s.arena = ARENA_INIT(FOUND_BYTES);

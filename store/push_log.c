@@ -11,6 +11,8 @@
 #include "store/push_log_file.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
 
 enum {
 	QUEUE_BYTES = 64 << 20,
@@ -18,6 +20,8 @@ enum {
 	KEPT_BYTES = 4 << 20, // of memory, between groups
 	ROLL_BYTES = 64 << 20,
 	RELEASED_MAX = 32, // bytes of the file
+	ID_BYTES = 16,
+	ID_MAX = 2 * ID_BYTES + 1,
 	FILES_MAX = 1 << 16,
 };
 
@@ -67,6 +71,7 @@ struct group {
 
 struct push_log {
 	char *dir;
+	char id[ID_MAX];
 	int owned; // the locked folder
 	struct log_damage damage;
 
@@ -290,7 +295,49 @@ int push_log_release(struct push_log *l, uint64_t position, struct err *e)
 	return rc;
 }
 
+void push_log_skip(struct push_log *l, uint64_t position)
+{
+	pthread_mutex_lock(&l->lock);
+	l->next_position = MAX(l->next_position, position + 1);
+	l->released = MAX(l->released, position);
+	pthread_cond_signal(&l->wake);
+	pthread_mutex_unlock(&l->lock);
+}
+
+const char *push_log_id(const struct push_log *l)
+{
+	return l->id;
+}
+
 // ---- opening, replaying, closing --------------------------------------------------------------------
+
+static int make_id(struct push_log *l, const char *path, struct err *e)
+{
+	uint8_t random[ID_BYTES];
+
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return err_sys(e, errno, "getting random bytes");
+	hex_encode(random, sizeof(random), l->id);
+	return io_write_file(path, l->id, strlen(l->id), 0600, e);
+}
+
+static int read_id(struct push_log *l, struct err *e)
+{
+	_cleanup_(buf_deinit) struct buf text = BUF_INIT(ID_MAX);
+	struct err why = ERR_INIT;
+	char path[FOLDER_PATH];
+
+	if (folder_path(path, e, l->dir, "id"))
+		return -1;
+	if (io_read_file(path, &text, &why) == 0 && text.n == ID_MAX - 1) {
+		memcpy(l->id, text.p, text.n);
+		return 0;
+	}
+	if (why.kind == ERR_NONE || why.kind == ERR_NOT_FOUND)
+		return make_id(l, path, e);
+	*e = why;
+	return -1;
+}
 
 static int read_released(struct push_log *l, struct err *e)
 {
@@ -392,7 +439,7 @@ static int open_log(struct push_log *l, const char *dir, struct err *e)
 	if (!l->dir)
 		return err_nomem(e);
 	l->owned = folder_own(dir, e);
-	if (l->owned < 0 || read_released(l, e) || mend_files(l, e))
+	if (l->owned < 0 || read_id(l, e) || read_released(l, e) || mend_files(l, e))
 		return -1;
 	return thread_start(&l->thread, "push-log", write_loop, l, e);
 }

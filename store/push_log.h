@@ -17,6 +17,8 @@ struct push_log;
 
 /* ERR_CONFLICT: another process has it open. */
 int push_log_open(const char *dir, struct push_log **ret, struct err *e) MUST_CHECK;
+/* Tells logs apart, for who notes positions elsewhere: random, made with the log, kept as DIR/id. */
+const char *push_log_id(const struct push_log *l);
 /* Did opening find damage that no crash explains? *ret (ERR_CORRUPT) says how much and where it is kept. */
 bool push_log_damaged(const struct push_log *l, struct err *ret);
 /* Calls fn for each record not yet released, in order; for start-up, before appends. */
@@ -34,6 +36,11 @@ int push_log_append(struct push_log *l, struct str record, push_log_done *done, 
  * crash may bring released records back.
  */
 int push_log_release(struct push_log *l, uint64_t position, struct err *e) MUST_CHECK;
+/*
+ * The same at start-up, before the replay, from who noted positions elsewhere: it holds, whatever the log
+ * itself remembers, and no position up to it is given again.
+ */
+void push_log_skip(struct push_log *l, uint64_t position);
 /* Finishes queued appends. */
 void push_log_close(struct push_log *l);
 

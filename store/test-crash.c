@@ -442,7 +442,7 @@ static void segments_child(const char *dir, uint64_t first)
 							.to_unix_ns = (int64_t)i,
 							.samples = 1,
 							.pprof = str_from(text)};
-		if (profile_dir_write(d, s, SET, &e))
+		if (profile_dir_write(d, s, SET, NULL, &e))
 			give_up(&e);
 		acknowledge(&a);
 	}
@@ -477,13 +477,14 @@ static int check_segment(void *ctx, const struct profile_segment *s, struct err 
 static void test_profile_dir(void **state)
 {
 	for (int round = 0; round < ROUNDS; round++) {
+		const struct profile_search all = {.to_unix_ns = INT64_MAX};
 		struct segment_check c = {0};
 		struct profile_dir *d;
 		struct err e = ERR_INIT;
 
 		run_and_kill(segments_child, *state, round_ms(round));
 		if (profile_dir_open(*state, &d, &e) ||
-		    profile_dir_query(d, NULL, 0, INT64_MAX, check_segment, &c, &e))
+		    profile_dir_query(d, &all, check_segment, &c, &e))
 			fail_msg("%s", e.msg);
 		assert_int_equal(profile_dir_unreadable(d), 0);
 		assert_int_equal(c.n % SET, 0);

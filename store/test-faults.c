@@ -542,11 +542,12 @@ static int write_two(struct profile_dir *d, unsigned long number, struct err *e)
 		.unresolved_count = 1,
 	};
 	struct profile_segment both[] = {s, s};
+	const struct profile_search search = {NULL, (int64_t)number, (int64_t)number, NULL};
 	int n = 0;
 
-	if (profile_dir_write(d, both, 2, e))
+	if (profile_dir_write(d, both, 2, NULL, e))
 		return -1;
-	return profile_dir_query(d, NULL, (int64_t)number, (int64_t)number, count_segments, &n, e);
+	return profile_dir_query(d, &search, count_segments, &n, e);
 }
 
 static int run_profile_dir(unsigned long number, struct err *e)
@@ -563,6 +564,8 @@ static int run_profile_dir(unsigned long number, struct err *e)
 
 static void check_profile_dir(unsigned long number, int rc)
 {
+	const struct profile_search its = {NULL, (int64_t)number, (int64_t)number, NULL};
+	const struct profile_search any = {.to_unix_ns = INT64_MAX};
 	struct profile_dir *d;
 	struct err e = ERR_INIT;
 	char day[FOLDER_PATH];
@@ -571,8 +574,8 @@ static void check_profile_dir(unsigned long number, int rc)
 	int files = 0;
 
 	if (profile_dir_open(dir, &d, &e) ||
-	    profile_dir_query(d, NULL, (int64_t)number, (int64_t)number, count_segments, &visible, &e) ||
-	    profile_dir_query(d, NULL, 0, INT64_MAX, count_segments, &all, &e))
+	    profile_dir_query(d, &its, count_segments, &visible, &e) ||
+	    profile_dir_query(d, &any, count_segments, &all, &e))
 		fail_msg("%s", e.msg);
 	assert_true(visible == 0 || visible == 2);
 	if (rc == 0)

@@ -65,7 +65,7 @@ static void write_segments(const struct profile_segment *s, size_t n)
 {
 	struct err e = ERR_INIT;
 
-	if (profile_dir_write(dir, s, n, &e))
+	if (profile_dir_write(dir, s, n, NULL, &e))
 		fail_msg("%s", e.msg);
 }
 
@@ -90,7 +90,7 @@ static void assert_query(const char *match, int64_t from, int64_t to, const char
 	struct err e = ERR_INIT;
 
 	if ((match && profile_matchers_parse(str_from(match), &m, &e)) ||
-	    profile_dir_query(dir, m, from, to, append_pprof, &got, &e))
+	    profile_dir_query(dir, &(struct profile_search){m, from, to, NULL}, append_pprof, &got, &e))
 		fail_msg("%s", e.msg);
 	profile_matchers_free(m);
 	buf_append_c(&got, '\0');
@@ -200,7 +200,7 @@ static void test_all_or_none(void **state)
 	char path[FOLDER_PATH];
 	_cleanup_(buf_deinit) struct buf names = BUF_INIT(4096);
 
-	assert_int_equal(profile_dir_write(dir, s, 2, &e), -1);
+	assert_int_equal(profile_dir_write(dir, s, 2, NULL, &e), -1);
 	assert_int_equal(e.kind, ERR_BAD_REQUEST);
 	assert_string_equal(e.msg, "writing 2 segments: a segment ends before it begins");
 	assert_query(NULL, 0, INT64_MAX, "");
@@ -224,7 +224,7 @@ static void test_label_with_nul(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(profile_dir_write(dir, &s, 1, &e), -1);
+	assert_int_equal(profile_dir_write(dir, &s, 1, NULL, &e), -1);
 	assert_string_equal(e.msg, "writing 1 segments: a label has a NUL byte");
 }
 
@@ -242,7 +242,7 @@ static void test_callback_can_stop(void **state)
 
 	(void)state;
 	write_three();
-	assert_int_equal(profile_dir_query(dir, NULL, 0, INT64_MAX, stop, &n, &e), -1);
+	assert_int_equal(profile_dir_query(dir, &(struct profile_search){.to_unix_ns = INT64_MAX}, stop, &n, &e), -1);
 	assert_int_equal(n, 1);
 	assert_string_equal(e.msg, "enough");
 }
