@@ -158,6 +158,8 @@ static int check_label(const struct push_label *l, struct err *e)
 		return err_set(e, ERR_BAD_REQUEST, "a label has no name");
 	if (!str_is_utf8(l->name) || !str_is_utf8(l->value))
 		return err_set(e, ERR_BAD_REQUEST, "a label is not UTF-8");
+	if (memchr(l->name.p, 0, l->name.n) || (l->value.n && memchr(l->value.p, 0, l->value.n)))
+		return err_set(e, ERR_BAD_REQUEST, "a label has a NUL byte");
 	if (l->name.n > PUSH_LABEL_NAME_MAX)
 		return err_set(e, ERR_TOO_LARGE, "a label name has %zu bytes; at most %d", l->name.n,
 			       PUSH_LABEL_NAME_MAX);
