@@ -15,7 +15,8 @@ sources() {
 	ls base/*.c symbolizer/*.c symbolizer/indexer/gopclntab*.c symbolizer/indexer/go_[mt]*.c \
 		symbolizer/indexer/uhx_*.c symbolizer/indexer/demangle.c symbolizer/indexer/intern.c \
 		symbolizer/indexer/row_*.c symbolizer/indexer/string_*.c \
-		agent-lite/elf_ident.c agent-lite/{mappings,clean_text,samples_file,record}.c debuginfod/protocol.c 2>/dev/null |
+		agent-lite/elf_ident.c agent-lite/{mappings,clean_text,samples_file,record}.c debuginfod/protocol.c \
+		server/{target,negotiate}.c 2>/dev/null |
 		grep -vE '/(test|bench)-'
 }
 
