@@ -35,7 +35,8 @@ ifeq ($(VARIANT),asan)
 OPT = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 HARDEN =
 else ifeq ($(VARIANT),tsan)
-OPT = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+# gcc sees false uninitialised uses through the thread sanitizer's instrumentation.
+OPT = -O1 -g -fno-omit-frame-pointer -fsanitize=thread -Wno-maybe-uninitialized
 HARDEN =
 else ifeq ($(VARIANT),cov)
 OPT = -O0 -g --coverage
@@ -211,7 +212,7 @@ compile_commands.json:
 	@$(MAKE) -s --no-print-directory -Bn V=1 all | tests/compile-commands.sh >$@
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/unhex
+	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 
 clean:
