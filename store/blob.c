@@ -9,6 +9,7 @@
 #include "store/flights.h"
 #include "store/folder.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -42,6 +43,7 @@ struct blob_store {
 	struct identity_cache *identity;
 	struct flights flights; // puts and removals of one blob
 	int owned;              // the locked folder
+	atomic_bool synced[256]; // the folder of this prefix is in the store's for good
 
 	pthread_mutex_t lock; // guards usage
 	uint64_t blobs;
@@ -196,17 +198,32 @@ int blob_staging(struct blob_store *s, struct err *e)
 	return io_tmpfile(s->tmp, e);
 }
 
-// The folder of a prefix is itself published, once, by a sync of the store's.
-static int make_folder_of(const struct blob_store *s, const char *sha256, struct err *e)
+static atomic_bool *prefix_synced(struct blob_store *s, const char *sha256)
 {
-	char path[FOLDER_PATH];
-	struct stat st;
+	uint8_t prefix = 0;
+	size_t n;
 
-	if (folder_path(path, e, s->dir, "%.2s", sha256))
+	(void)hex_decode((struct str){sha256, 2}, &prefix, sizeof(prefix), &n);
+	return &s->synced[prefix];
+}
+
+/*
+ * The folder of a prefix is itself published by a sync of the store's. Who finds it there may be ahead of
+ * whoever made it, or that sync may have failed: it has to have been seen to succeed.
+ */
+static int make_folder_of(struct blob_store *s, const char *sha256, struct err *e)
+{
+	atomic_bool *synced = prefix_synced(s, sha256);
+	char path[FOLDER_PATH];
+
+	if (folder_path(path, e, s->dir, "%.2s", sha256) || io_mkdirs(path, MODE, e))
 		return -1;
-	if (stat(path, &st) == 0)
+	if (atomic_load(synced))
 		return 0;
-	return io_mkdirs(path, MODE, e) ? -1 : folder_sync(s->dir, e);
+	if (folder_sync(s->dir, e))
+		return -1;
+	atomic_store(synced, true);
+	return 0;
 }
 
 // Published or nothing: where the last sync fails, the name goes again.
