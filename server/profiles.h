@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Profiles on their way in and out. A push is validated, appended to the push log (then acknowledged),
- * merged into the head (one open window per series), symbolized when the window closes, and written as
- * segments; the log is released up to there. A query merges segments and head and resolves again what was
- * unresolved, so that debug info that came late names old profiles too.
+ * Profiles on their way in and out. A push is validated, appended to the push log (then acknowledged) and
+ * merged into the head: one open window per series. When the window closes, it is symbolized and written as
+ * segments, together with a note of how far the log was taken, and the log is released up to there. A query
+ * merges segments and heads and resolves again what was unresolved, so that debug info that came late names
+ * old profiles too.
  *
  * Thread-safe. Blocking calls say so; they belong on worker threads.
  */
