@@ -44,7 +44,7 @@ static void append_msg(struct err *e, const char *text)
 	e->msg[n + take] = '\0';
 }
 
-int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+int (err_set)(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -74,7 +74,7 @@ static enum err_kind kind_of_errno(int errnum)
 	}
 }
 
-int err_sys(struct err *e, int errnum, const char *fmt, ...)
+int (err_sys)(struct err *e, int errnum, const char *fmt, ...)
 {
 	char text[128];
 	va_list ap;
@@ -91,14 +91,14 @@ int err_sys(struct err *e, int errnum, const char *fmt, ...)
 	return -1;
 }
 
-int err_nomem(struct err *e)
+int (err_nomem)(struct err *e)
 {
 	if (e)
 		*e = (struct err){ERR_NOMEM, ENOMEM, "out of memory"};
 	return -1;
 }
 
-int err_wrap(struct err *e, const char *fmt, ...)
+int (err_wrap)(struct err *e, const char *fmt, ...)
 {
 	struct err old;
 	va_list ap;

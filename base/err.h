@@ -106,6 +106,19 @@ int err_nomem(struct err *e);
 /* Put context before the message: "indexing 3f2a…: " + old message. Keeps the kind; returns -1. */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 
+/*
+ * That the four above return -1 is said here once more, where compilers and analyzers can see it: they
+ * then know that a function which failed has not gone on.
+ */
+static inline int err_minus_one(int r UNUSED)
+{
+	return -1;
+}
+#define err_set(...) err_minus_one(err_set(__VA_ARGS__))
+#define err_sys(...) err_minus_one(err_sys(__VA_ARGS__))
+#define err_nomem(e) err_minus_one(err_nomem(e))
+#define err_wrap(...) err_minus_one(err_wrap(__VA_ARGS__))
+
 const char *err_code(enum err_kind kind);
 int err_http_status(enum err_kind kind);
 int err_exit_code(enum err_kind kind);
