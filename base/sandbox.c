@@ -115,8 +115,8 @@ static int enter_landlock(bool *ret, struct err *e)
 
 static const int allowed[] = {
 	SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(readv), SCMP_SYS(write), SCMP_SYS(pwrite64),
-	SCMP_SYS(writev), SCMP_SYS(lseek), SCMP_SYS(fstat), SCMP_SYS(close), SCMP_SYS(fcntl),
-	SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(memfd_create), SCMP_SYS(fsync),
+	SCMP_SYS(writev), SCMP_SYS(lseek), SCMP_SYS(fstat), SCMP_SYS(close), SCMP_SYS(ftruncate),
+	SCMP_SYS(fallocate), SCMP_SYS(fsync),
 	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(futex),
 	SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(gettid), SCMP_SYS(getpid),
 	SCMP_SYS(sched_yield), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigaction),
@@ -147,6 +147,18 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t action, const int *calls, siz
 			return rc;
 	}
 	return 0;
+}
+
+// Not F_SETOWN, F_SETSIG and O_ASYNC: they would let the kernel send any signal to our parent for us.
+static int add_fcntl_rules(scmp_filter_ctx ctx)
+{
+	static const int commands[] = {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC};
+	int rc = 0;
+
+	for (size_t i = 0; i < countof(commands) && !rc; i++)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				      SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
+	return rc;
 }
 
 // No new executable memory; no signals but to ourselves (abort); newfstatat as glibc's fstat() calls it.
@@ -184,6 +196,8 @@ static int enter_seccomp(bool receive_fds, bool *ret, struct err *e)
 		rc = add_rules(ctx, SCMP_ACT_ALLOW, allowed, countof(allowed));
 	if (!rc)
 		rc = add_rules(ctx, SCMP_ACT_KILL_PROCESS, deadly, countof(deadly));
+	if (!rc)
+		rc = add_fcntl_rules(ctx);
 	if (!rc)
 		rc = add_conditional_rules(ctx);
 	if (!rc && receive_fds)

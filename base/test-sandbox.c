@@ -62,7 +62,6 @@ static int setup(void **state)
 static int do_honest_work(void)
 {
 	void *map = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, input, 0);
-	int scratch = memfd_create("scratch", MFD_CLOEXEC);
 	struct stat st;
 	char head[4];
 	char *p;
@@ -71,7 +70,8 @@ static int do_honest_work(void)
 		return 1;
 	if (pread(input, head, 4, 0) != 4 || fstat(input, &st) || st.st_size < 4)
 		return 2;
-	if (scratch < 0 || ftruncate(scratch, 1000) || ftruncate(output, 10))
+	if (ftruncate(output, 10) || fcntl(output, F_GETFD) < 0 ||
+	    (fcntl(output, F_GETFL) & O_ACCMODE) != O_RDWR)
 		return 3;
 	if (write(output, "x", 1) != 1 || lseek(output, 0, SEEK_SET))
 		return 4;
@@ -80,7 +80,6 @@ static int do_honest_work(void)
 		return 5;
 	memset(p, 1, 20 << 20);
 	free(p);
-	close(scratch);
 	return printf("%s", "") < 0;
 }
 
@@ -113,6 +112,28 @@ static int make_memory_executable(void)
 static int signal_the_parent(void)
 {
 	return kill(getppid(), SIGTERM) ? errno : 0;
+}
+
+// The kernel would send the signal in our name as soon as something happens there.
+static int signal_the_parent_by_descriptor(void)
+{
+	return fcntl(input, F_SETOWN, getppid()) ? errno : 0;
+}
+
+static int choose_the_signal(void)
+{
+	return fcntl(input, F_SETSIG, SIGKILL) ? errno : 0;
+}
+
+static int ask_for_signals(void)
+{
+	return fcntl(input, F_SETFL, O_ASYNC) ? errno : 0;
+}
+
+// It is no file of a limited size, and not address space unless it is mapped.
+static int take_memory_as_a_file(void)
+{
+	return memfd_create("scratch", MFD_CLOEXEC) < 0 ? errno : 0;
 }
 
 static int write_too_much(void)
@@ -195,6 +216,10 @@ static void other_powers_are_gone(void **state)
 	(void)state;
 	check_errno(make_memory_executable, EPERM);
 	check_errno(signal_the_parent, EPERM);
+	check_errno(signal_the_parent_by_descriptor, EPERM);
+	check_errno(choose_the_signal, EPERM);
+	check_errno(ask_for_signals, EPERM);
+	check_errno(take_memory_as_a_file, EPERM);
 }
 
 static void limits_hold(void **state)
