@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { URLS_MAX = 64 << 10 };
+
 DEFINE_CLEANUP(debuginfod_client *, debuginfod_end)
 
 /* The debuginfod protocol knows GNU build-IDs only, as lower-case hex. */
@@ -38,15 +40,20 @@ static int find(debuginfod_client *client, const char *what, const char *hex, co
 }
 
 /* Asks our server, too: it speaks the protocol. */
-static void add_server(const char *server)
+static int add_server(const char *server, struct err *e)
 {
 	const char *urls = getenv("DEBUGINFOD_URLS");
-	char both[8192];
+	struct buf both = BUF_INIT(URLS_MAX);
+	int r;
 
 	if (!server || !*server)
-		return;
-	snprintf(both, sizeof(both), "%s%s%s", server, urls ? " " : "", urls ? urls : "");
-	setenv("DEBUGINFOD_URLS", both, 1);
+		return 0;
+	buf_printf(&both, "%s%s%s", server, urls ? " " : "", urls ? urls : "");
+	r = buf_check(&both, "the list of servers", e);
+	if (r == 0 && setenv("DEBUGINFOD_URLS", both.p, 1) < 0)
+		r = err_nomem(e);
+	buf_deinit(&both);
+	return r;
 }
 
 static int run_find(const struct operands *words, struct err *e)
@@ -70,6 +77,8 @@ static int run_find(const struct operands *words, struct err *e)
 	if (fd < 0)
 		return err_set(e, ERR_UNAVAILABLE, "fetching %s of %s: %s", words->p[0], hex, strerror(-fd));
 	close(fd);
+	if (!path)
+		return err_set(e, ERR_INTERNAL, "libdebuginfod names no file for %s", hex);
 	puts(path);
 	return 0;
 }
@@ -91,10 +100,9 @@ int command_find(int argc, char **argv)
 
 	if (!command_parse(&table, argc, argv, &words, &code))
 		return code;
-	add_server(server.url);
 	if (words.n < 2 || words.n > 3)
 		code = command_usage("find: say what, and whose: unhex find debuginfo ID");
-	else if (run_find(&words, &e) < 0)
+	else if (add_server(server.url, &e) < 0 || run_find(&words, &e) < 0)
 		code = command_fail(&e);
 	free(words.p);
 	opt_deinit(&table);

@@ -10,8 +10,8 @@ static void print_files(const json_t *files)
 	const json_t *f;
 
 	json_array_foreach(files, i, f) {
-		printf("  %-10s " STR_FMT " bytes %" PRIu64 "  from " STR_FMT " (" STR_FMT ")\n",
-		       json_string_value(json_object_get(f, "type")), STR_ARG(json_get_str(f, "sha256")),
+		printf("  %-10.*s " STR_FMT " bytes %" PRIu64 "  from " STR_FMT " (" STR_FMT ")\n",
+		       STR_ARG(json_get_str(f, "type")), STR_ARG(json_get_str(f, "sha256")),
 		       json_get_u64(f, "size", 0), STR_ARG(json_get_str(f, "origin")),
 		       STR_ARG(json_get_str(f, "trust")));
 	}

@@ -7,6 +7,7 @@
 #include "upload-cli/command.h"
 #include "upload-cli/indexer.h"
 #include "upload-cli/local_resolver.h"
+#include "upload-cli/output.h"
 #include <inttypes.h>
 
 enum { INPUT_MAX = 256 << 20, ARENA_CAP = 1 << 30, GZIP_LEVEL = 6 };
@@ -15,9 +16,27 @@ struct symbolize {
 	struct server_options server;
 	struct opt_list debug_dirs;
 	char *out;
-	char *rename;
+	char *rename; /* as given; NULL: the default */
+	enum rename_policy policy;
 	uint64_t wait_ms;
 };
+
+static const char *const policies[] = {
+	[RENAME_BETTER] = "better", [RENAME_NEVER] = "never", [RENAME_ALWAYS] = "always"};
+
+static int parse_rename(const char *text, enum rename_policy *ret, struct err *e)
+{
+	*ret = RENAME_BETTER;
+	if (!text)
+		return 0;
+	for (size_t i = 0; i < countof(policies); i++) {
+		if (str_is(str_from(text), policies[i])) {
+			*ret = (enum rename_policy)i;
+			return 0;
+		}
+	}
+	return err_set(e, ERR_USAGE, "--rename is better, never or always, not '%s'", text);
+}
 
 /* ---- by the server ----------------------------------------------------------------------------------------- */
 
@@ -33,7 +52,7 @@ static int by_server(const struct symbolize *s, struct str input, struct buf *ou
 	if (remote_open(&s->server, &remote, e) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "/v1/symbolize?wait=%" PRIu64 "&rename=%s", s->wait_ms / 1000,
-		 s->rename ? s->rename : "better");
+		 policies[s->policy]);
 	rq.method = "POST";
 	rq.headers = headers;
 	rq.body = input;
@@ -53,20 +72,6 @@ static int by_server(const struct symbolize *s, struct str input, struct buf *ou
 
 /* ---- here ------------------------------------------------------------------------------------------------------ */
 
-static int parse_rename(const char *text, enum rename_policy *ret, struct err *e)
-{
-	static const char *const names[] = {
-		[RENAME_BETTER] = "better", [RENAME_NEVER] = "never", [RENAME_ALWAYS] = "always"};
-
-	for (size_t i = 0; i < countof(names); i++) {
-		if (!text || str_is(str_from(text), names[i])) {
-			*ret = text ? (enum rename_policy)i : RENAME_BETTER;
-			return 0;
-		}
-	}
-	return err_set(e, ERR_USAGE, "--rename is better, never or always, not '%s'", text);
-}
-
 static int add_hints(struct local_resolver *l, const struct pprof *p, struct err *e)
 {
 	for (size_t i = 0; i < p->mapping_count; i++) {
@@ -80,13 +85,12 @@ static int add_hints(struct local_resolver *l, const struct pprof *p, struct err
 
 static int put_names(const struct symbolize *s, struct pprof *p, struct err *e)
 {
-	struct symbolize_options options = {0};
+	struct symbolize_options options = {.rename = s->policy};
 	struct symbolize_stats stats;
 	struct local_resolver *l;
 	int r = -1;
 
-	if (parse_rename(s->rename, &options.rename, e) < 0 ||
-	    local_resolver_new(s->debug_dirs.n ? s->debug_dirs.items : indexer_usual_debug_dirs, &l, e) < 0)
+	if (local_resolver_new(s->debug_dirs.n ? s->debug_dirs.items : indexer_usual_debug_dirs, &l, e) < 0)
 		return -1;
 	if (add_hints(l, p, e) == 0)
 		r = pprof_symbolize(p, local_resolver_resolver(l), &options, &stats, e);
@@ -123,8 +127,11 @@ static int read_input(const char *path, struct buf *in, struct err *e)
 
 static int write_output(const char *path, const struct buf *out, struct err *e)
 {
-	return str_is(str_from(path), "-") ? io_write_all(STDOUT_FILENO, out->p, out->n, e)
-					   : io_write_file(path, out->p, out->n, 0644, e);
+	_cleanup_(output_deinit) struct output o = OUTPUT_INIT;
+
+	if (output_open(&o, path, e) < 0 || io_write_all(o.fd, out->p, out->n, e) < 0)
+		return -1;
+	return output_publish(&o, e);
 }
 
 static int run_symbolize(const struct symbolize *s, const char *path, struct err *e)
@@ -175,7 +182,7 @@ int command_symbolize(int argc, char **argv)
 		return code;
 	if (words.n != 1 || !s.out)
 		code = command_usage("symbolize: name one profile and -o OUT.pb.gz");
-	else if (run_symbolize(&s, words.p[0], &e) < 0)
+	else if (parse_rename(s.rename, &s.policy, &e) < 0 || run_symbolize(&s, words.p[0], &e) < 0)
 		code = command_fail(&e);
 	free(words.p);
 	opt_deinit(&table);

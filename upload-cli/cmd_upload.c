@@ -60,15 +60,24 @@ static void upload_file(struct upload *u, struct remote *remote, const char *pat
 	fprintf(stderr, "unhex: %s: %s\n", path, e.msg);
 }
 
+/* A server that is not there, or lets us do nothing, is the same for the next file. */
+static bool gives_up(const struct upload *u)
+{
+	return u->last.kind == ERR_UNAVAILABLE || u->last.kind == ERR_UNAUTHORIZED || u->last.kind == ERR_FORBIDDEN;
+}
+
 static int upload_all(struct upload *u, const struct scan *files, struct err *e)
 {
 	struct remote remote = REMOTE_INIT;
+	size_t i = 0;
 
 	if (!u->options.dry_run && remote_open(&u->server, &remote, e) < 0)
 		return -1;
-	for (size_t i = 0; i < files->n; i++)
+	for (; i < files->n && !gives_up(u); i++)
 		upload_file(u, &remote, files->paths[i]);
 	remote_close(&remote);
+	if (i < files->n)
+		fprintf(stderr, "unhex: %zu more files were not tried\n", files->n - i);
 	return 0;
 }
 

@@ -66,6 +66,13 @@ int command_usage(const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
+int command_tmpfile(struct err *e)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return io_tmpfile(dir && *dir ? dir : "/tmp", e);
+}
+
 static int read_token(const char *path, struct http_client *http, struct err *e)
 {
 	struct buf text = BUF_INIT(TOKEN_MAX);
@@ -115,12 +122,14 @@ int remote_do(struct remote *r, struct http_request *rq, const char *path, struc
 	      struct err *e)
 {
 	char url[URL_MAX_BYTES];
-	int n = snprintf(url, sizeof(url), "%s%s", r->url, path);
+	int n = snprintf(url, sizeof(url), "%s%s", r->url, path), rc;
 
 	if (n < 0 || (size_t)n >= sizeof(url))
 		return err_set(e, ERR_USAGE, "the URL is too long");
 	rq->url = url;
-	return http_do(r->http, rq, ret, e);
+	rc = http_do(r->http, rq, ret, e);
+	rq->url = NULL;
+	return rc;
 }
 
 int remote_get(struct remote *r, const char *path, struct http_response *ret, struct err *e)
@@ -130,7 +139,7 @@ int remote_get(struct remote *r, const char *path, struct http_response *ret, st
 
 	if (remote_do(r, &rq, path, &answer, e) < 0)
 		return -1;
-	if (http_status_err(&answer, rq.url ? r->url : "", e) < 0) {
+	if (http_status_err(&answer, r->url, e) < 0) {
 		http_response_deinit(&answer);
 		return -1;
 	}

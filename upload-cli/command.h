@@ -45,6 +45,9 @@ int command_fail(const struct err *e);
 /* A usage mistake found after parsing; returns EXIT_USAGE. */
 int command_usage(const char *fmt, ...) PRINTF(1, 2);
 
+/* An unlinked file in TMPDIR (else /tmp); fd or -1. */
+int command_tmpfile(struct err *e) MUST_CHECK;
+
 /* Options every command that talks to a server has; put SERVER_OPTS(&server) into the table. */
 struct server_options {
 	char *url;

@@ -5,9 +5,10 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/subproc.h"
-#include <errno.h>
+#include "upload-cli/command.h"
+#include "upload-cli/output.h"
 
-enum { ARGS_MAX = 64, REPORT_MAX = 8 << 20, STDERR_MAX = 64 << 10, IDS_MAX = 16, DEADLINE_MS = 600000 };
+enum { ARGS_MAX = 64, DEBUG_DIRS_MAX = 24, REPORT_MAX = 8 << 20, STDERR_MAX = 64 << 10, IDS_MAX = 16, DEADLINE_MS = 600000 };
 
 static char usual_dir[] = "/usr/lib/debug";
 char *const indexer_usual_debug_dirs[] = {usual_dir, NULL};
@@ -26,10 +27,10 @@ static int told_error(const struct subproc_result *r, struct err *e)
 		const json_t *error = json_object_get(report, "error");
 		struct str code = json_get_str(error, "code");
 		struct str detail = json_get_str(error, "detail");
-		char text[64];
+		enum err_kind kind = err_kind_from_code(code.p);
 
-		snprintf(text, sizeof(text), STR_FMT, STR_ARG(code));
-		err_set(e, err_kind_from_code(text), STR_FMT, STR_ARG(detail));
+		// "ok" would be an odd reason to fail.
+		err_set(e, kind == ERR_NONE ? ERR_INTERNAL : kind, STR_FMT, STR_ARG(detail));
 		json_decref(report);
 		return -1;
 	}
@@ -37,14 +38,16 @@ static int told_error(const struct subproc_result *r, struct err *e)
 		       STR_ARG(str_trim(buf_str(&r->err))));
 }
 
-/* Runs unhex-indexer with args (NULL-terminated); *ret_report may be NULL. */
-static int run_indexer(const char *const *args, json_t **ret_report, struct err *e)
+/* Runs unhex-indexer with args (NULL-terminated), where out_fd (-1: none) is fd:3; ret_report may be NULL. */
+static int run_indexer(const char *const *args, int out_fd, json_t **ret_report, struct err *e)
 {
 	struct subproc_result result = SUBPROC_RESULT_INIT;
 	char path[4096];
 	struct subproc_spec spec = {
 		.path = path,
 		.argv = args,
+		.fds = {out_fd},
+		.fd_count = out_fd >= 0,
 		.deadline_ms = DEADLINE_MS,
 		.max_stdout = REPORT_MAX,
 		.max_stderr = STDERR_MAX,
@@ -64,9 +67,9 @@ static int run_indexer(const char *const *args, json_t **ret_report, struct err 
 
 int indexer_probe(const char *elf, json_t **ret, struct err *e)
 {
-	const char *const args[] = {"unhex-indexer", "--probe", elf, NULL};
+	const char *const args[] = {"unhex-indexer", "--probe", "--", elf, NULL};
 
-	return run_indexer(args, ret, e) < 0 ? err_wrap(e, "%s", elf) : 0;
+	return run_indexer(args, -1, ret, e) < 0 ? err_wrap(e, "%s", elf) : 0;
 }
 
 int indexer_report_ids(const json_t *report, struct build_id **ret, size_t *ret_n, struct err *e)
@@ -89,46 +92,36 @@ int indexer_report_ids(const json_t *report, struct build_id **ret, size_t *ret_
 	return 0;
 }
 
-static int temporary(char path[static 64], struct err *e)
-{
-	int fd;
-
-	snprintf(path, 64, "/tmp/unhex-index-XXXXXX");
-	fd = mkstemp(path);
-	return fd >= 0 ? fd : err_sys(e, errno, "cannot make a temporary file in /tmp");
-}
-
 int indexer_index(const char *elf, const char *debug_elf, char *const *debug_dirs, struct uhx **ret,
 		  struct err *e)
 {
-	const char *args[ARGS_MAX] = {"unhex-indexer"};
-	char path[64];
-	size_t n = 1;
-	int fd, r;
+	_cleanup_close_ int fd = command_tmpfile(e);
+	const char *args[ARGS_MAX] = {"unhex-indexer", "-o", "fd:3"};
+	size_t n = 3;
 
-	for (; debug_dirs && *debug_dirs && n + 8 < ARGS_MAX; debug_dirs++) {
-		args[n++] = "--debug-dir";
-		args[n++] = *debug_dirs;
-	}
-	fd = temporary(path, e);
 	if (fd < 0)
 		return -1;
-	args[n++] = "-o";
-	args[n++] = path;
+	for (size_t i = 0; debug_dirs && debug_dirs[i]; i++) {
+		if (i == DEBUG_DIRS_MAX)
+			return err_set(e, ERR_USAGE, "more than %d debug folders", DEBUG_DIRS_MAX);
+		args[n++] = "--debug-dir";
+		args[n++] = debug_dirs[i];
+	}
+	args[n++] = "--";
 	args[n++] = elf;
 	args[n++] = debug_elf;
 	args[n] = NULL;
-	close(fd);
-	r = run_indexer(args, NULL, e);
-	if (r == 0)
-		r = uhx_open(path, ret, e);
-	unlink(path);
-	return r < 0 ? err_wrap(e, "%s", elf) : 0;
+	return run_indexer(args, fd, NULL, e) < 0 || uhx_open_fd(fd, ret, e) < 0 ? err_wrap(e, "%s", elf) : 0;
 }
 
 int indexer_extract(const char *elf, const char *out, struct err *e)
 {
-	const char *const args[] = {"unhex-indexer", "--extract", "-o", out, elf, NULL};
+	const char *const args[] = {"unhex-indexer", "--extract", "-o", "fd:3", "--", elf, NULL};
+	_cleanup_(output_deinit) struct output o = OUTPUT_INIT;
 
-	return run_indexer(args, NULL, e) < 0 ? err_wrap(e, "%s", elf) : 0;
+	if (output_open(&o, out, e) < 0)
+		return -1;
+	if (run_indexer(args, o.fd, NULL, e) < 0)
+		return err_wrap(e, "%s", elf);
+	return output_publish(&o, e);
 }

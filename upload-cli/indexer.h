@@ -19,9 +19,10 @@ int indexer_probe(const char *elf, json_t **ret, struct err *e) MUST_CHECK;
 /* All IDs of a report, in its order. *ret is released with free(). */
 int indexer_report_ids(const json_t *report, struct build_id **ret, size_t *ret_n, struct err *e) MUST_CHECK;
 
-/* Indexes elf (debug_elf may be NULL) into an unlinked temporary file and opens it. */
+/* Indexes elf (debug_elf and debug_dirs may be NULL) into an unlinked temporary file and opens it. */
 int indexer_index(const char *elf, const char *debug_elf, char *const *debug_dirs, struct uhx **ret,
 		  struct err *e) MUST_CHECK;
+/* Writes the debug-only copy; `out` appears whole or not at all (upload-cli/output.h). */
 int indexer_extract(const char *elf, const char *out, struct err *e) MUST_CHECK;
 
 #endif

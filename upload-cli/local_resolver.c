@@ -78,16 +78,17 @@ static bool try_debug_dirs(struct local_resolver *l, struct local_module *m, con
 	build_id_text(id, hex);
 	for (char *const *dir = l->debug_dirs; dir && *dir; dir++) {
 		snprintf(path, sizeof(path), "%s/.build-id/%.2s/%s.debug", *dir, hex, hex + 2);
-		if (access(path, R_OK) == 0)
-			return m->hint && try_files(m, m->hint, path, id) ? true : try_files(m, path, NULL, id);
+		if (access(path, R_OK) == 0 && (try_files(m, m->hint, path, id) || try_files(m, path, NULL, id)))
+			return true;
 	}
 	return false;
 }
 
 static bool try_debuginfod(struct local_resolver *l, struct local_module *m, const struct build_id *id)
 {
-	_cleanup_free_ char *debug = NULL;
 	char hex[BUILD_ID_TEXT];
+	char *path = NULL;
+	bool found;
 	int fd;
 
 	if (id->kind != BUILD_ID_GNU || !getenv("DEBUGINFOD_URLS"))
@@ -97,11 +98,13 @@ static bool try_debuginfod(struct local_resolver *l, struct local_module *m, con
 	if (!l->client)
 		return false;
 	build_id_text(id, hex);
-	fd = debuginfod_find_debuginfo(l->client, (const unsigned char *)hex, 0, &debug);
+	fd = debuginfod_find_debuginfo(l->client, (const unsigned char *)hex, 0, &path);
 	if (fd < 0)
 		return false;
 	close(fd);
-	return try_files(m, debug, NULL, id);
+	found = try_files(m, path, NULL, id);
+	free(path);
+	return found;
 }
 
 static void load(struct local_resolver *l, struct local_module *m, struct str text)

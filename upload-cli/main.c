@@ -58,7 +58,10 @@ int main(int argc, char **argv)
 		if (strcmp(name, commands[i].name) == 0) {
 			int code = commands[i].run(argc - 1, argv + 1);
 
-			return fflush(stdout) == 0 ? code : EXIT_FAILED;
+			if (fflush(stdout) == 0 && !ferror(stdout))
+				return code;
+			fputs("unhex: standard output could not be written\n", stderr);
+			return EXIT_FAILED;
 		}
 	}
 	return command_usage("has no command '%s'", name);

@@ -13,8 +13,10 @@ static int add(struct scan *s, const char *path, struct err *e)
 {
 	char *copy;
 
-	if (mem_grow(&s->paths, &s->cap, s->n + 1, sizeof(*s->paths), SCAN_FILES_MAX) < 0)
+	if (s->n >= SCAN_FILES_MAX)
 		return err_set(e, ERR_TOO_LARGE, "more than %d files; name smaller folders", SCAN_FILES_MAX);
+	if (mem_grow(&s->paths, &s->cap, s->n + 1, sizeof(*s->paths), SCAN_FILES_MAX) < 0)
+		return err_nomem(e);
 	copy = mem_strdup(path);
 	if (!copy)
 		return err_nomem(e);
@@ -35,6 +37,22 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 	return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
+static int take(struct scan *s, const FTSENT *entry, struct err *e)
+{
+	if (entry->fts_level > SCAN_DEPTH_MAX)
+		return err_set(e, ERR_TOO_DEEP, "%s: more than %d folders deep", entry->fts_path, SCAN_DEPTH_MAX);
+	switch (entry->fts_info) {
+	case FTS_DNR:
+	case FTS_ERR:
+	case FTS_NS:
+		return err_sys(e, entry->fts_errno, "%s", entry->fts_path);
+	case FTS_F:
+		return is_elf(entry->fts_path) ? add(s, entry->fts_path, e) : 0;
+	default:
+		return 0;
+	}
+}
+
 static int walk(struct scan *s, const char *path, struct err *e)
 {
 	char *copy = mem_strdup(path);
@@ -47,12 +65,15 @@ static int walk(struct scan *s, const char *path, struct err *e)
 		free(copy);
 		return err_sys(e, errno, "%s", path);
 	}
-	while (r == 0 && (entry = fts_read(tree))) {
-		if (entry->fts_level > SCAN_DEPTH_MAX)
-			fts_set(tree, entry, FTS_SKIP);
-		else if (entry->fts_info == FTS_F && is_elf(entry->fts_path))
-			r = add(s, entry->fts_path, e);
+	while (r == 0) {
+		errno = 0;
+		entry = fts_read(tree);
+		if (!entry)
+			break;
+		r = take(s, entry, e);
 	}
+	if (r == 0 && errno)
+		r = err_sys(e, errno, "%s", path);
 	fts_close(tree);
 	free(copy);
 	return r;

@@ -19,7 +19,10 @@ struct scan {
 
 #define SCAN_INIT ((struct scan){NULL, 0, 0})
 
-/* Adds what `path` means. A single file is added whatever it is: its upload will say what is wrong. */
+/*
+ * Adds what `path` means. A single file is added whatever it is: its upload will say what is wrong. A folder
+ * that cannot be read is an error, ERR_TOO_DEEP and ERR_TOO_LARGE tell of the limits.
+ */
 int scan_add(struct scan *s, const char *path, struct err *e) MUST_CHECK;
 void scan_deinit(struct scan *s);
 

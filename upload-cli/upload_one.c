@@ -25,8 +25,12 @@ struct subject {
 
 const char *upload_outcome_name(enum upload_outcome o)
 {
-	static const char *const names[] = {"uploaded", "already there", "would upload", "no better than what is there",
-					    "nothing to gain"};
+	static const char *const names[] = {
+		[UPLOAD_SENT] = "uploaded",
+		[UPLOAD_ALREADY] = "already there",
+		[UPLOAD_WOULD] = "would upload",
+		[UPLOAD_NOT_BETTER] = "no better than what is there",
+	};
 
 	return names[o];
 }
@@ -101,10 +105,10 @@ static int examine(const char *path, const struct upload_options *o, struct subj
 	return r;
 }
 
-/* Does the server hold these very bytes as that type? An answer of "don't know" means: send. */
-static bool already_there(struct remote *remote, const struct subject *s, const char *type)
+/* Does the server hold these very bytes as that type? An ID it does not know means: send. */
+static int already_there(struct remote *remote, const struct subject *s, const char *type, bool *ret,
+			 struct err *e)
 {
-	struct err e = ERR_INIT;
 	json_t *story = NULL;
 	const json_t *f;
 	char path[PATH_BYTES];
@@ -112,12 +116,14 @@ static bool already_there(struct remote *remote, const struct subject *s, const 
 	size_t i;
 
 	table_url_path(path, sizeof(path), "/v1/debuginfo/", s->id);
-	if (remote_get_json(remote, path, &story, &e) < 0)
-		return false;
+	*ret = false;
+	if (remote_get_json(remote, path, &story, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	json_array_foreach(json_object_get(story, "files"), i, f)
 		found |= str_is(json_get_str(f, "sha256"), s->sha256) && str_is(json_get_str(f, "type"), type);
 	json_decref(story);
-	return found;
+	*ret = found;
+	return 0;
 }
 
 static int read_answer(const struct http_response *answer, const char *url, struct upload_result *ret,
@@ -173,7 +179,7 @@ static int send_file(struct remote *remote, const struct subject *s, int body_fd
 static int compress_and_send(struct remote *remote, const struct subject *s, const struct upload_options *o,
 			     struct upload_result *ret, struct err *e)
 {
-	_cleanup_close_ int packed = io_tmpfile("/tmp", e);
+	_cleanup_close_ int packed = command_tmpfile(e);
 
 	if (packed < 0)
 		return -1;
@@ -187,11 +193,14 @@ int upload_one(struct remote *remote, const char *path, const struct upload_opti
 {
 	struct subject s = {.fd = -1};
 	struct upload_result result = {0};
+	bool there = false;
 	int r = examine(path, o, &s, &result, e);
 
+	if (r == 0 && !o->dry_run && !o->force && !o->deployed)
+		r = already_there(remote, &s, result.type, &there, e);
 	if (r == 0 && o->dry_run)
 		result.outcome = UPLOAD_WOULD;
-	else if (r == 0 && !o->force && !o->deployed && already_there(remote, &s, result.type))
+	else if (r == 0 && there)
 		result.outcome = UPLOAD_ALREADY;
 	else if (r == 0)
 		r = compress_and_send(remote, &s, o, &result, e);

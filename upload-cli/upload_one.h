@@ -22,7 +22,6 @@ enum upload_outcome {
 	UPLOAD_ALREADY,  /* the server has these bytes */
 	UPLOAD_WOULD,    /* --dry-run */
 	UPLOAD_NOT_BETTER, /* the server has other bytes, and these are no better */
-	UPLOAD_NOTHING,  /* no names, no program headers: nothing to gain */
 };
 
 struct upload_result {
