@@ -5,9 +5,9 @@
 #include "upload-cli/command.h"
 #include "upload-cli/frames_text.h"
 #include "upload-cli/indexer.h"
-#include <inttypes.h>
+#include <errno.h>
 
-enum { LINE_MAX_BYTES = 256, BATCH = 4096, REQUEST_MAX = 8 << 20 };
+enum { LINE_MAX_BYTES = 64, BATCH = 4096, REQUEST_MAX = 8 << 20, READ_BYTES = 64 << 10, INPUT_MAX = 1 << 20 };
 
 struct addr2line {
 	struct frames_style style;
@@ -22,6 +22,7 @@ struct addr2line {
 	struct remote remote;
 	struct frames *frames; /* room for one answer */
 	struct buf text;
+	size_t good, bad;      /* addresses, and what was none */
 };
 
 /* ---- printing ---------------------------------------------------------------------------------------- */
@@ -159,61 +160,142 @@ static int answer(struct addr2line *a, const uint64_t *addresses, size_t n, stru
 	return 0;
 }
 
-static int parse_address(struct str text, uint64_t *ret, struct err *e)
+/* What is no address is answered in its place, so that answers stay in step with questions. */
+static void answer_bad(struct addr2line *a, struct str text)
 {
-	if (!str_hex_to_u64(str_trim(text), ret))
-		return err_set(e, ERR_BAD_ADDRESS, "'" STR_FMT "' is not a hexadecimal address", STR_ARG(text));
+	struct json_out j;
+
+	a->bad++;
+	fflush(stdout);
+	fprintf(stderr, "unhex: '" STR_FMT "' is not a hexadecimal address\n", STR_ARG(text));
+	a->frames->n = 0;
+	if (!a->as_json) {
+		frames_print(a->frames, &a->style, stdout);
+		return;
+	}
+	buf_clear(&a->text);
+	j = JSON_OUT(&a->text);
+	json_obj(&j);
+	json_kv_str(&j, "address", text);
+	json_kv_cstr(&j, "source", frame_source_name(SOURCE_NONE));
+	json_key(&j, "frames");
+	json_arr(&j);
+	json_end_arr(&j);
+	json_kv_cstr(&j, "reason", "bad_address");
+	json_end_obj(&j);
+	fwrite(a->text.p, 1, a->text.n, stdout);
+	putchar('\n');
+}
+
+/* Addresses that wait for their answer. */
+struct batch {
+	uint64_t list[BATCH];
+	size_t n;
+};
+
+static int answer_batch(struct addr2line *a, struct batch *b, struct err *e)
+{
+	size_t n = b->n;
+
+	b->n = 0;
+	a->good += n;
+	return answer(a, b->list, n, e);
+}
+
+static int take_address(struct addr2line *a, struct batch *b, struct str text, struct err *e)
+{
+	text = str_trim(text);
+	if (text.n == 0)
+		return 0;
+	if (b->n == BATCH && answer_batch(a, b, e) < 0)
+		return -1;
+	if (str_hex_to_u64(text, &b->list[b->n])) {
+		b->n++;
+		return 0;
+	}
+	if (answer_batch(a, b, e) < 0)
+		return -1;
+	answer_bad(a, (struct str){text.p, MIN(text.n, (size_t)LINE_MAX_BYTES)});
 	return 0;
 }
 
-static int answer_operands(struct addr2line *a, const struct operands *words, struct err *e)
+static int answer_operands(struct addr2line *a, struct batch *b, const struct operands *words, struct err *e)
 {
-	_cleanup_free_ uint64_t *list = mem_calloc(words->n, sizeof(*list));
-
-	if (!list)
-		return err_nomem(e);
 	for (size_t i = 0; i < words->n; i++) {
-		if (parse_address(str_from(words->p[i]), &list[i], e) < 0)
+		if (take_address(a, b, str_from(words->p[i]), e) < 0)
 			return -1;
 	}
-	return answer(a, list, words->n, e);
+	return answer_batch(a, b, e);
 }
 
-/* A person typing wants each answer at once; a pipe wants batches. */
-static int answer_stdin(struct addr2line *a, struct err *e)
+/* The whole lines in `text` are taken; what is left of it is the beginning of another. */
+static int take_lines(struct addr2line *a, struct batch *b, struct buf *text, struct err *e)
 {
-	_cleanup_free_ uint64_t *batch = mem_calloc(BATCH, sizeof(*batch));
-	size_t limit = a->uhx && isatty(STDIN_FILENO) ? 1 : BATCH, n = 0;
-	char line[LINE_MAX_BYTES];
+	size_t done = 0;
+	char *end;
 
-	if (!batch)
-		return err_nomem(e);
-	while (fgets(line, sizeof(line), stdin)) {
-		if (str_trim(str_from(line)).n == 0)
-			continue;
-		if (parse_address(str_from(line), &batch[n++], e) < 0)
+	while ((end = memchr(text->p + done, '\n', text->n - done))) {
+		struct str line = {text->p + done, (size_t)(end - text->p) - done};
+
+		done += line.n + 1;
+		if (take_address(a, b, line, e) < 0)
 			return -1;
-		if (n == limit) {
-			if (answer(a, batch, n, e) < 0)
-				return -1;
-			fflush(stdout);
-			n = 0;
-		}
 	}
-	return answer(a, batch, n, e);
+	memmove(text->p, text->p + done, text->n - done);
+	text->n -= done;
+	return 0;
+}
+
+/*
+ * What one read brings is answered at once: one line where a person or a program asks and waits, many
+ * where a file is read.
+ */
+static int answer_stdin(struct addr2line *a, struct batch *b, struct err *e)
+{
+	struct buf text = BUF_INIT(INPUT_MAX);
+	ssize_t n = 0;
+	int r = 0;
+
+	while (r == 0) {
+		char *to = buf_reserve(&text, READ_BYTES);
+
+		n = to ? read(STDIN_FILENO, to, READ_BYTES) : 0;
+		if (n <= 0)
+			break;
+		buf_commit(&text, (size_t)n);
+		r = take_lines(a, b, &text, e);
+		if (r == 0)
+			r = answer_batch(a, b, e);
+		fflush(stdout);
+	}
+	if (r == 0 && n < 0)
+		r = err_sys(e, errno, "reading addresses");
+	if (r == 0)
+		r = buf_check(&text, "a line of the input", e);
+	if (r == 0)
+		r = take_address(a, b, buf_str(&text), e);
+	if (r == 0)
+		r = answer_batch(a, b, e);
+	buf_deinit(&text);
+	return r;
+}
+
+static int open_source(struct addr2line *a, struct err *e)
+{
+	return a->build_id ? remote_open(&a->server, &a->remote, e) : open_local(a, e);
 }
 
 static int run_addr2line(struct addr2line *a, const struct operands *words, struct err *e)
 {
 	int r;
 
+	_cleanup_free_ struct batch *batch = mem_zalloc(sizeof(*batch));
+
 	a->frames = mem_zalloc(sizeof(*a->frames));
 	a->text = BUF_INIT(4 << 20);
-	if (!a->frames)
-		return err_nomem(e);
-	r = a->build_id ? remote_open(&a->server, &a->remote, e) : open_local(a, e);
+	r = a->frames && batch ? open_source(a, e) : err_nomem(e);
 	if (r == 0)
-		r = words->n ? answer_operands(a, words, e) : answer_stdin(a, e);
+		r = words->n ? answer_operands(a, batch, words, e) : answer_stdin(a, batch, e);
 	uhx_unref(a->uhx);
 	remote_close(&a->remote);
 	buf_deinit(&a->text);
@@ -264,6 +346,8 @@ int command_addr2line(int argc, char **argv)
 		code = command_usage("addr2line: say exactly one of -e ELF, --index F.uhx, --build-id ID");
 	else if (run_addr2line(&a, &words, &e) < 0)
 		code = command_fail(&e);
+	else if (a.bad)
+		code = a.good ? EXIT_PARTLY : EXIT_USAGE;
 	free(words.p);
 	opt_deinit(&table);
 	return code;

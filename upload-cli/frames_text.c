@@ -16,7 +16,10 @@ static void print_frame(const struct frame *f, const struct frames_style *style,
 		putc('\n', out);
 	}
 	put(f->file.n ? f->file : STR("??"), out);
-	fprintf(out, ":%u\n", f->line);
+	fprintf(out, ":%u", f->line);
+	if (f->column)
+		fprintf(out, ":%u", f->column);
+	putc('\n', out);
 }
 
 /* Without -i, what is told is where the address is: the innermost line, under the physical function. */

@@ -69,6 +69,27 @@ def exit_codes(case):
 
 
 @test
+def addresses_in_step(case):
+    """what is no address is answered in its place (exit 6), and a pipe gets each answer when it asks"""
+    full = case.compile("shapes.cc", "shapes", "-O2", "-g", compiler="g++")
+    good = hex(symbols(full)["plain_c_function"][0])
+    done = unhex("addr2line", "-f", "-e", full, good, "zz", good)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 6 and "zz" in done.stderr, done
+    assert len(lines) == 6 and lines[0] == lines[4] == "plain_c_function" and lines[2:4] == ["??", "??:0"], done
+    assert unhex("addr2line", "-e", full, "zz").returncode == 2
+    with subprocess.Popen([program("unhex"), "addr2line", "-f", "-e", full], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as asked:
+        for _ in range(3):
+            asked.stdin.write(good + "\n")
+            asked.stdin.flush()
+            assert asked.stdout.readline() == "plain_c_function\n"
+            assert ":" in asked.stdout.readline()
+        asked.stdin.close()
+        assert asked.wait(20) == 0
+
+
+@test
 def tokens(case):
     """a token made before the first start guards uploads: 401 without, 403 with the wrong scope, 201 with it"""
     full = case.compile("shapes.cc", "shapes", "-O2", "-g", compiler="g++")
