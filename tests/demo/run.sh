@@ -54,12 +54,15 @@ run_workloads() {
 	for program in matrix sieve churn; do
 		"$work/$program" "$seconds" >/dev/null &
 		started+=("$!")
+		workloads+=(--pid "$!")
 	done
 }
 
+# The three alone, so that this machine's other work does not bury them; without --pid it is the whole host.
 sample_by_ebpf() {
+	local workloads=()
 	run_workloads
-	"$build/unhex-agent" --server "$UNHEX_SERVER" --hz 99 --interval 3s >"$work/agent.log" 2>&1 &
+	"$build/unhex-agent" --server "$UNHEX_SERVER" "${workloads[@]}" --hz 99 --interval 3s >"$work/agent.log" 2>&1 &
 	local agent=$!
 	sleep "$seconds"
 	kill -TERM "$agent"
