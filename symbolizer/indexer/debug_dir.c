@@ -4,9 +4,9 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "symbolizer/indexer/elf_image.h"
+#include "symbolizer/indexer/input_file.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { PATH_SIZE = 4096, NAME_SIZE = 256 };
@@ -118,14 +118,11 @@ static int fetch_links(const struct debug_wanted *w, int fd, const char *name, s
 // 1 where the file is there and is not the binary itself.
 static int try_open(const char *path, int not_fd, int *ret_fd)
 {
-	struct stat self;
-	struct stat found;
 	int fd = io_open_read(path, NULL);
 
 	if (fd < 0)
 		return 0;
-	if (fstat(not_fd, &self) || fstat(fd, &found) ||
-	    (self.st_dev == found.st_dev && self.st_ino == found.st_ino)) {
+	if (input_file_same(not_fd, fd)) {
 		close(fd);
 		return 0;
 	}

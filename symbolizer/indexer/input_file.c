@@ -5,6 +5,8 @@
 #include "base/str.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 // 1 where `name` is an fd:N, 0 where it is a path.
 static int inherited(const char *name, int *ret_fd, struct err *e)
@@ -37,6 +39,23 @@ int output_file_open(const char *name, struct err *e)
 
 	if (rc)
 		return rc < 0 ? -1 : fd;
-	fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	return fd < 0 ? err_sys(e, errno, "%s", name) : fd;
+}
+
+bool input_file_same(int a, int b)
+{
+	struct stat x;
+	struct stat y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int output_file_clear(int fd, const char *name, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || (S_ISREG(st.st_mode) && ftruncate(fd, 0)))
+		return err_sys(e, errno, "%s", name);
+	return 0;
 }

@@ -7,7 +7,11 @@
 
 /* The descriptor, or -1 with ERR_NOT_FOUND, ERR_IO, ERR_USAGE (a bad fd:N). */
 int input_file_open(const char *name, struct err *e) MUST_CHECK;
-/* Created or emptied, for reading and writing; an fd:N is taken as it is. */
+/* Created where it is not there, for reading and writing. */
 int output_file_open(const char *name, struct err *e) MUST_CHECK;
+/* Once it is known to be no input: cut to nothing, where it is a regular file. */
+int output_file_clear(int fd, const char *name, struct err *e) MUST_CHECK;
+/* Do two descriptors lead to one file? */
+bool input_file_same(int a, int b);
 
 #endif

@@ -139,6 +139,18 @@ static int look_for_debug_files(struct job *job, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+// Nothing is cut off before it is certain that it is not what shall be read.
+static int open_output(struct job *job, struct err *e)
+{
+	job->out_fd = output_file_open(arg_output, e);
+	if (job->out_fd < 0)
+		return -1;
+	for (int i = 0; i < FILE_COUNT; i++)
+		if (job->fds[i] >= 0 && input_file_same(job->out_fd, job->fds[i]))
+			return err_set(e, ERR_USAGE, "-o %s is the file to read", arg_output);
+	return output_file_clear(job->out_fd, arg_output, e);
+}
+
 static int open_all(struct job *job, char **names, size_t n, struct err *e)
 {
 	if (open_one(job, FILE_ELF, names[0], e) || (n > 1 && open_one(job, FILE_DEBUG, names[1], e)) ||
@@ -148,9 +160,7 @@ static int open_all(struct job *job, char **names, size_t n, struct err *e)
 		warn(&job->warnings, "%s: DWARF packages are not read yet", arg_dwp);
 	if (arg_debug_dirs.n && !arg_probe && !arg_extract && look_for_debug_files(job, e))
 		return -1;
-	if (arg_output)
-		job->out_fd = output_file_open(arg_output, e);
-	return arg_output && job->out_fd < 0 ? -1 : 0;
+	return arg_output ? open_output(job, e) : 0;
 }
 
 static int load_images(struct job *job, struct err *e)

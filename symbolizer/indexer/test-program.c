@@ -219,6 +219,24 @@ static void test_usage(void **state)
 	assert_int_not_equal(result.exit_code, 0);
 }
 
+// What is to be read must not be emptied because it is named as the output, too.
+static void test_output_is_input(void **state)
+{
+	size_t before;
+	size_t after;
+
+	(void)state;
+	need_indexer();
+	free(toolbox_read("whole", &before));
+	run(-1, "--extract -o @whole @whole");
+	expect_error(2, "usage", "is the file to read");
+	toolbox_run("ln -f whole whole.link");
+	run(-1, "-o @whole.link @bare @whole");
+	expect_error(2, "usage", "is the file to read");
+	free(toolbox_read("whole", &after));
+	assert_int_equal(after, before);
+}
+
 static void test_limits(void **state)
 {
 	(void)state;
@@ -327,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_probe),	 cmocka_unit_test(test_index),
 		cmocka_unit_test(test_descriptors), cmocka_unit_test(test_debug_dir),
 		cmocka_unit_test(test_usage),	 cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_output_is_input),
 		cmocka_unit_test(test_cut_files), cmocka_unit_test(test_corrupt_files),
 	};
 
