@@ -56,8 +56,10 @@ static void upload_file(struct upload *u, struct remote *remote, const char *pat
 		return;
 	}
 	u->failed++;
+	if (!str_has_prefix(str_from(e.msg), str_from(path)))
+		err_wrap(&e, "%s", path);
+	command_fail(&e);
 	u->last = e;
-	fprintf(stderr, "unhex: %s: %s\n", path, e.msg);
 }
 
 /* A server that is not there, or lets us do nothing, is the same for the next file. */

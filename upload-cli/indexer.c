@@ -14,15 +14,16 @@ static char usual_dir[] = "/usr/lib/debug";
 char *const indexer_usual_debug_dirs[] = {usual_dir, NULL};
 
 /* What the indexer said went wrong, as our error. */
-static int told_error(const struct subproc_result *r, struct err *e)
+static int told_error(const struct subproc_result *r, const char *elf, struct err *e)
 {
 	json_t *report = NULL;
 	struct err parse = ERR_INIT;
 
 	if (r->timed_out)
-		return err_set(e, ERR_INDEXER_TIMEOUT, "indexing took longer than %d s", DEADLINE_MS / 1000);
+		return err_set(e, ERR_INDEXER_TIMEOUT, "%s: reading it took longer than %d s", elf, DEADLINE_MS / 1000);
 	if (r->signal)
-		return err_set(e, ERR_INDEXER_CRASHED, "the indexer was ended by signal %d", r->signal);
+		return err_set(e, ERR_INDEXER_CRASHED, "%s: the indexer was ended by signal %d", elf,
+			       r->signal);
 	if (json_parse(buf_str(&r->out), &report, &parse) == 0) {
 		const json_t *error = json_object_get(report, "error");
 		struct str code = json_get_str(error, "code");
@@ -34,12 +35,13 @@ static int told_error(const struct subproc_result *r, struct err *e)
 		json_decref(report);
 		return -1;
 	}
-	return err_set(e, ERR_INTERNAL, "the indexer ended with %d: " STR_FMT, r->exit_code,
+	return err_set(e, ERR_INTERNAL, "%s: the indexer ended with %d: " STR_FMT, elf, r->exit_code,
 		       STR_ARG(str_trim(buf_str(&r->err))));
 }
 
-/* Runs unhex-indexer with args (NULL-terminated), where out_fd (-1: none) is fd:3; ret_report may be NULL. */
-static int run_indexer(const char *const *args, int out_fd, json_t **ret_report, struct err *e)
+/* Runs unhex-indexer over elf with args (NULL-terminated), where out_fd (-1: none) is fd:3. */
+static int run_indexer(const char *const *args, const char *elf, int out_fd, json_t **ret_report,
+		       struct err *e)
 {
 	struct subproc_result result = SUBPROC_RESULT_INIT;
 	char path[4096];
@@ -58,7 +60,7 @@ static int run_indexer(const char *const *args, int out_fd, json_t **ret_report,
 		return -1;
 	r = subproc_run(&spec, &result, e);
 	if (r == 0 && (result.exit_code != 0 || result.signal || result.timed_out))
-		r = told_error(&result, e);
+		r = told_error(&result, elf, e);
 	if (r == 0 && ret_report)
 		r = json_parse(buf_str(&result.out), ret_report, e);
 	subproc_result_deinit(&result);
@@ -69,7 +71,7 @@ int indexer_probe(const char *elf, json_t **ret, struct err *e)
 {
 	const char *const args[] = {"unhex-indexer", "--probe", "--", elf, NULL};
 
-	return run_indexer(args, -1, ret, e) < 0 ? err_wrap(e, "%s", elf) : 0;
+	return run_indexer(args, elf, -1, ret, e);
 }
 
 int indexer_report_ids(const json_t *report, struct build_id **ret, size_t *ret_n, struct err *e)
@@ -111,7 +113,9 @@ int indexer_index(const char *elf, const char *debug_elf, char *const *debug_dir
 	args[n++] = elf;
 	args[n++] = debug_elf;
 	args[n] = NULL;
-	return run_indexer(args, fd, NULL, e) < 0 || uhx_open_fd(fd, ret, e) < 0 ? err_wrap(e, "%s", elf) : 0;
+	if (run_indexer(args, elf, fd, NULL, e) < 0)
+		return -1;
+	return uhx_open_fd(fd, ret, e) < 0 ? err_wrap(e, "%s", elf) : 0;
 }
 
 int indexer_extract(const char *elf, const char *out, struct err *e)
@@ -121,7 +125,7 @@ int indexer_extract(const char *elf, const char *out, struct err *e)
 
 	if (output_open(&o, out, e) < 0)
 		return -1;
-	if (run_indexer(args, o.fd, NULL, e) < 0)
-		return err_wrap(e, "%s", elf);
+	if (run_indexer(args, elf, o.fd, NULL, e) < 0)
+		return -1;
 	return output_publish(&o, e);
 }
