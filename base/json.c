@@ -207,6 +207,15 @@ void json_kv_bool(struct json_out *j, const char *key, bool v)
 	json_bool(j, v);
 }
 
+void json_kv_address(struct json_out *j, const char *key, uint64_t v)
+{
+	json_key(j, key);
+	if (v <= INT64_MAX)
+		json_u64(j, v);
+	else
+		json_hex(j, v);
+}
+
 // The position after the string that starts at i, or the end of a text cut off inside it.
 static size_t skip_string(struct str text, size_t i)
 {
@@ -264,9 +273,14 @@ struct str json_get_str(const json_t *obj, const char *key)
 uint64_t json_get_u64(const json_t *obj, const char *key, uint64_t fallback)
 {
 	const json_t *v = json_object_get(obj, key);
+	struct str text = json_get_str(obj, key);
+	uint64_t address;
 
-	return json_is_integer(v) && json_integer_value(v) >= 0 ? (uint64_t)json_integer_value(v)
-								: fallback;
+	if (json_is_integer(v) && json_integer_value(v) >= 0)
+		return (uint64_t)json_integer_value(v);
+	if (str_has_prefix(text, STR("0x")) && str_hex_to_u64(str_skip(text, 2), &address))
+		return address;
+	return fallback;
 }
 
 bool json_get_bool(const json_t *obj, const char *key, bool fallback)

@@ -38,11 +38,17 @@ void json_kv_cstr(struct json_out *j, const char *key, const char *s);
 void json_kv_u64(struct json_out *j, const char *key, uint64_t v);
 void json_kv_i64(struct json_out *j, const char *key, int64_t v);
 void json_kv_bool(struct json_out *j, const char *key, bool v);
+/*
+ * An address, offset or size of a binary: a number as far as INT64_MAX, the largest integer that jansson
+ * reads, else text like "0xffffffff81000000" (kernels live up there). json_get_u64() reads both.
+ */
+void json_kv_address(struct json_out *j, const char *key, uint64_t v);
 
 /* Parses one document; ERR_BAD_JSON with line and column. The result is the caller's (json_decref). */
 int json_parse(struct str text, json_t **ret, struct err *e) MUST_CHECK;
 /* Typed members with a default; borrowed strings live as long as obj. */
 struct str json_get_str(const json_t *obj, const char *key);
+/* A number that is not negative, or text of "0x" and up to 16 hex digits. */
 uint64_t json_get_u64(const json_t *obj, const char *key, uint64_t fallback);
 bool json_get_bool(const json_t *obj, const char *key, bool fallback);
 

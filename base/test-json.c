@@ -102,6 +102,36 @@ static void what_is_written_reads_back(void **state)
 	buf_deinit(&b);
 }
 
+static void addresses_beyond_jansson_are_text(void **state)
+{
+	struct buf b = BUF_INIT(1000);
+	struct json_out j = JSON_OUT(&b);
+	struct err e = ERR_INIT;
+	json_t *root = NULL;
+
+	(void)state;
+	json_obj(&j);
+	json_kv_address(&j, "low", 0x401000);
+	json_kv_address(&j, "last", INT64_MAX);
+	json_kv_address(&j, "first", (uint64_t)INT64_MAX + 1);
+	json_kv_address(&j, "kernel", UINT64_C(0xffffffff81000000));
+	json_end_obj(&j);
+	assert_str(buf_str(&b), "{\"low\":4198400,\"last\":9223372036854775807,"
+				"\"first\":\"0x8000000000000000\",\"kernel\":\"0xffffffff81000000\"}");
+	assert_ok(json_parse(buf_str(&b), &root, &e));
+	assert_true(json_get_u64(root, "low", 0) == 0x401000);
+	assert_true(json_get_u64(root, "last", 0) == INT64_MAX);
+	assert_true(json_get_u64(root, "first", 0) == (uint64_t)INT64_MAX + 1);
+	assert_true(json_get_u64(root, "kernel", 0) == UINT64_C(0xffffffff81000000));
+	json_decref(root);
+	assert_ok(json_parse(STR("{\"a\":\"0x\",\"b\":\"12\",\"c\":\"0x11112222333344445\",\"d\":\"0x1g\"}"),
+			     &root, &e));
+	for (const char *key = "abcd"; *key; key++)
+		assert_int_equal(json_get_u64(root, (char[]){*key, '\0'}, 7), 7);
+	json_decref(root);
+	buf_deinit(&b);
+}
+
 static void members_have_defaults(void **state)
 {
 	struct err e = ERR_INIT;
@@ -165,6 +195,7 @@ int main(void)
 		cmocka_unit_test(strings_are_escaped_and_mended),
 		cmocka_unit_test(numbers_keep_their_value),
 		cmocka_unit_test(what_is_written_reads_back),
+		cmocka_unit_test(addresses_beyond_jansson_are_text),
 		cmocka_unit_test(members_have_defaults),
 		cmocka_unit_test(bad_documents_are_refused),
 		cmocka_unit_test(brackets_in_strings_are_not_depth),

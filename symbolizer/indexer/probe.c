@@ -116,11 +116,11 @@ static void write_headers(const struct elf_image *img, struct json_out *j)
 		json_obj(j);
 		json_kv_cstr(j, "type", "LOAD");
 		json_kv_u64(j, "flags", p->flags);
-		json_kv_u64(j, "offset", p->offset);
-		json_kv_u64(j, "vaddr", p->vaddr);
-		json_kv_u64(j, "filesz", p->filesz);
-		json_kv_u64(j, "memsz", p->memsz);
-		json_kv_u64(j, "align", p->align);
+		json_kv_address(j, "offset", p->offset);
+		json_kv_address(j, "vaddr", p->vaddr);
+		json_kv_address(j, "filesz", p->filesz);
+		json_kv_address(j, "memsz", p->memsz);
+		json_kv_address(j, "align", p->align);
 		json_end_obj(j);
 	}
 	json_end_arr(j);
@@ -136,10 +136,10 @@ static void write_sections(const struct elf_image *img, struct json_out *j)
 		json_obj(j);
 		json_kv_cstr(j, "name", s->name);
 		json_kv_u64(j, "type", s->header.sh_type);
-		json_kv_u64(j, "flags", s->header.sh_flags);
-		json_kv_u64(j, "addr", s->header.sh_addr);
-		json_kv_u64(j, "offset", s->header.sh_offset);
-		json_kv_u64(j, "size", s->header.sh_size);
+		json_kv_address(j, "flags", s->header.sh_flags);
+		json_kv_address(j, "addr", s->header.sh_addr);
+		json_kv_address(j, "offset", s->header.sh_offset);
+		json_kv_address(j, "size", s->header.sh_size);
 		json_end_obj(j);
 	}
 	json_end_arr(j);
