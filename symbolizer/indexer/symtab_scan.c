@@ -95,12 +95,26 @@ static int read_table(struct symbols *s, struct elf_image *img, const struct elf
 	return 0;
 }
 
-int symbols_read(struct symbols *s, struct elf_image *img, struct err *e)
+static int check_type(const struct elf_image *img, struct err *e)
 {
-	if (img->header.e_type == ET_REL)
+	switch (img->header.e_type) {
+	case ET_REL:
 		return err_set(e, ERR_UNSUPPORTED,
 			       "%s: a relocatable object (.o, .ko) has no addresses yet; index what it is "
 			       "linked into", img->name);
+	case ET_CORE:
+		return err_set(e, ERR_UNSUPPORTED,
+			       "%s: a core file has no names; index the programs and libraries that it "
+			       "was dumped from", img->name);
+	default:
+		return 0;
+	}
+}
+
+int symbols_read(struct symbols *s, struct elf_image *img, struct err *e)
+{
+	if (check_type(img, e))
+		return -1;
 	for (size_t i = 0; i < img->section_count; i++) {
 		const struct elf_section *section = &img->sections[i];
 

@@ -183,6 +183,23 @@ static void test_relocatable(void **state)
 	indexing_deinit(&x);
 }
 
+static void test_core(void **state)
+{
+	struct indexing x;
+	size_t n;
+	char *bytes = toolbox_read("full", &n);
+
+	(void)state;
+	((Elf64_Ehdr *)(void *)bytes)->e_type = ET_CORE;
+	toolbox_write("core", (struct str){bytes, n});
+	free(bytes);
+	indexing_run(&x, "core", NULL, NULL);
+	assert_null(x.index);
+	assert_int_equal(x.error.kind, ERR_UNSUPPORTED);
+	assert_non_null(strstr(x.error.msg, "core: a core file has no names; index the programs"));
+	indexing_deinit(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_identity),    cmocka_unit_test(test_links),
 		cmocka_unit_test(test_code),	    cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_section_outside), cmocka_unit_test(test_relocatable),
+		cmocka_unit_test(test_core),
 	};
 
 	return cmocka_run_group_tests(tests, setup, toolbox_teardown);
