@@ -244,12 +244,24 @@ int binaries_wait_id(struct binaries *b, const struct build_id *ids, size_t n,
 
 // ---- removing, telling --------------------------------------------------------------------------------------
 
+// An upload of the same bytes may have come since.
+static int blob_in_use(void *ctx, const char *sha256, struct err *e)
+{
+	struct binaries *b = ctx;
+	bool used;
+
+	if (catalog_blob_used(b->cfg.catalog, sha256, &used, e))
+		return -1;
+	return used ? BLOB_USED : BLOB_UNUSED;
+}
+
 static int remove_blobs(struct binaries *b, char (*sha)[SHA256_HEX], size_t n, struct err *e)
 {
 	struct err why;
 
 	for (size_t i = 0; i < n; i++) {
-		if (blob_remove(b->cfg.blobs, sha[i], &why) < 0 && why.kind != ERR_NOT_FOUND) {
+		if (blob_remove_unused(b->cfg.blobs, sha[i], blob_in_use, b, &why) < 0 &&
+		    why.kind != ERR_NOT_FOUND) {
 			*e = why;
 			return -1;
 		}

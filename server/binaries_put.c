@@ -19,6 +19,9 @@ struct intake {
 	size_t id_count;
 	enum file_type type; /* what it is, whatever it was called */
 	struct blob_info blob;
+	int added;         /* what the catalog said of it */
+	bool other_failed; /* for this reason */
+	struct err why;
 	struct binary binary;
 	int64_t before[IDS_MAX]; /* rows that had these IDs; they may become one */
 	size_t before_count;
@@ -172,22 +175,36 @@ static int add_other_role(struct intake *in, struct err *e)
 	return add_as(in, other, e) < 0 ? -1 : 0;
 }
 
+// While the blob cannot be removed.
+static int register_roles(void *ctx, const struct blob_info *blob, struct err *e)
+{
+	struct intake *in = ctx;
+
+	in->blob = *blob;
+	in->added = add_as(in, in->type, e);
+	if (in->added < 0)
+		return -1;
+	if (in->added == CATALOG_WORSE) // overtaken
+		return BLOB_UNUSED;
+	in->other_failed = add_other_role(in, &in->why) < 0;
+	return BLOB_USED;
+}
+
 static int store(struct intake *in, struct err *e)
 {
-	int existed = blob_put(in->b->cfg.blobs, in->u->fd, &in->blob, e);
-	int rc;
+	int existed = blob_put_used(in->b->cfg.blobs, in->u->fd, register_roles, in, &in->blob, e);
 
 	if (existed < 0)
 		return -1;
-	rc = add_as(in, in->type, e);
-	if (rc < 0)
-		return -1;
-	if (rc == CATALOG_WORSE) // overtaken; the blob, if new, is nobody's and is swept up later
+	if (in->added == CATALOG_WORSE)
 		return BINARIES_WORSE;
-	if (add_other_role(in, e))
+	if (in->other_failed) {
+		*e = in->why;
 		return -1;
+	}
 	// The same bytes, but they had been lost: to whoever uploads them they are stored now.
-	return rc == CATALOG_EXISTS && existed == BLOB_EXISTS ? BINARIES_ALREADY : BINARIES_STORED;
+	return in->added == CATALOG_EXISTS && existed == BLOB_EXISTS ? BINARIES_ALREADY
+								     : BINARIES_STORED;
 }
 
 static int take_in(struct intake *in, struct err *e)

@@ -263,27 +263,67 @@ static int stored_size(struct blob_store *s, struct blob_info *info)
 	return 0;
 }
 
-static int put(struct blob_store *s, int fd, struct blob_info *info, struct err *e)
+static int remove_stored(struct blob_store *s, const char *sha256, struct err *e)
 {
+	char path[FOLDER_PATH];
+	struct stat st;
+
+	if (blob_path(s, sha256, path, e))
+		return -1;
+	if (stat(path, &st) || unlink(path))
+		return err_sys(e, errno, "removing blob %s", sha256);
+	account(s, -1, -(int64_t)st.st_size);
+	return 0;
+}
+
+struct user {
+	blob_use *use; // NULL: none
+	void *ctx;
+};
+
+// The caller holds the blob's flight.
+static int put_held(struct blob_store *s, int fd, const struct user *user, struct blob_info *info,
+		    struct err *e)
+{
+	int rc = stored_size(s, info) == 0 ? BLOB_EXISTS : store(s, fd, info, e);
+	int used;
+
+	if (rc < 0)
+		return err_wrap(e, "storing blob %s", info->sha256);
+	used = user->use ? user->use(user->ctx, info, e) : BLOB_USED;
+	if (used != BLOB_USED && rc != BLOB_EXISTS)
+		(void)!remove_stored(s, info->sha256, NULL);
+	return used < 0 ? -1 : rc;
+}
+
+static int put(struct blob_store *s, int fd, const struct user *user, struct blob_info *ret,
+	       struct err *e)
+{
+	struct blob_info info = {0};
 	int rc;
 
-	if (io_file_size(fd, &info->size, e) || sha256_fd_hex(fd, info->sha256, e) ||
-	    flights_enter(&s->flights, str_from(info->sha256), e))
-		return -1;
-	rc = stored_size(s, info) == 0 ? BLOB_EXISTS : store(s, fd, info, e);
-	flights_leave(&s->flights, str_from(info->sha256));
-	return rc < 0 ? err_wrap(e, "storing blob %s", info->sha256) : rc;
+	if (io_file_size(fd, &info.size, e) || sha256_fd_hex(fd, info.sha256, e) ||
+	    flights_enter(&s->flights, str_from(info.sha256), e))
+		return err_wrap(e, "storing a blob");
+	rc = put_held(s, fd, user, &info, e);
+	flights_leave(&s->flights, str_from(info.sha256));
+	if (rc >= 0)
+		*ret = info;
+	return rc;
+}
+
+int blob_put_used(struct blob_store *s, int fd, blob_use *use, void *ctx, struct blob_info *ret,
+		  struct err *e)
+{
+	int rc = put(s, fd, &(struct user){use, ctx}, ret, e);
+
+	metric_add(&puts_total, rc < 0 ? PUT_FAILED : rc == BLOB_EXISTS ? PUT_EXISTS : PUT_STORED, 1);
+	return rc;
 }
 
 int blob_put(struct blob_store *s, int fd, struct blob_info *ret, struct err *e)
 {
-	struct blob_info info = {0};
-	int rc = put(s, fd, &info, e);
-
-	metric_add(&puts_total, rc < 0 ? PUT_FAILED : rc == BLOB_EXISTS ? PUT_EXISTS : PUT_STORED, 1);
-	if (rc >= 0)
-		*ret = info;
-	return rc;
+	return blob_put_used(s, fd, NULL, NULL, ret, e);
 }
 
 // ---- reading --------------------------------------------------------------------------------------
@@ -336,28 +376,25 @@ int blob_pread(struct blob_store *s, const char *sha256, void *p, size_t n, uint
 	return 0;
 }
 
-static int remove_stored(struct blob_store *s, const char *sha256, struct err *e)
+int blob_remove_unused(struct blob_store *s, const char *sha256, blob_used *used, void *ctx,
+		       struct err *e)
 {
-	char path[FOLDER_PATH];
-	struct stat st;
+	int rc = BLOB_UNUSED;
 
-	if (blob_path(s, sha256, path, e))
+	if (flights_enter(&s->flights, str_from(sha256), e))
 		return -1;
-	if (stat(path, &st) || unlink(path))
-		return err_sys(e, errno, "removing blob %s", sha256);
-	account(s, -1, -(int64_t)st.st_size);
-	return 0;
+	if (used)
+		rc = used(ctx, sha256, e);
+	if (rc == BLOB_UNUSED) {
+		rc = remove_stored(s, sha256, e);
+		if (is_sha256(sha256))
+			identity_cache_drop(s->identity, sha256);
+	}
+	flights_leave(&s->flights, str_from(sha256));
+	return rc;
 }
 
 int blob_remove(struct blob_store *s, const char *sha256, struct err *e)
 {
-	int rc;
-
-	if (flights_enter(&s->flights, str_from(sha256), e))
-		return -1;
-	rc = remove_stored(s, sha256, e);
-	if (is_sha256(sha256))
-		identity_cache_drop(s->identity, sha256);
-	flights_leave(&s->flights, str_from(sha256));
-	return rc;
+	return blob_remove_unused(s, sha256, NULL, NULL, e);
 }

@@ -41,6 +41,14 @@ struct blob_info {
 /* Stores the identity bytes of fd (from its start). BLOB_EXISTS: it was there already. */
 enum { BLOB_EXISTS = 1 };
 int blob_put(struct blob_store *s, int fd, struct blob_info *ret, struct err *e) MUST_CHECK;
+/*
+ * The same, and use(ctx, …) notes elsewhere that the blob is used, before anybody can remove it. When that
+ * fails, or says BLOB_UNUSED, a blob that was not there before goes again.
+ */
+enum { BLOB_USED = 0, BLOB_UNUSED = 1 };
+typedef int blob_use(void *ctx, const struct blob_info *info, struct err *e);
+int blob_put_used(struct blob_store *s, int fd, blob_use *use, void *ctx, struct blob_info *ret,
+		  struct err *e) MUST_CHECK;
 
 /* ERR_NOT_FOUND when it is gone. */
 int blob_stat(struct blob_store *s, const char *sha256, struct blob_info *ret, struct err *e) MUST_CHECK;
@@ -54,6 +62,10 @@ int blob_open_identity_hot(struct blob_store *s, const char *sha256) MUST_CHECK;
 int blob_pread(struct blob_store *s, const char *sha256, void *p, size_t n, uint64_t off,
 	       struct err *e) MUST_CHECK;
 int blob_remove(struct blob_store *s, const char *sha256, struct err *e) MUST_CHECK;
+/* The same, where used(ctx, sha256) says BLOB_UNUSED; no blob_put_used() of it comes in between. */
+typedef int blob_used(void *ctx, const char *sha256, struct err *e);
+int blob_remove_unused(struct blob_store *s, const char *sha256, blob_used *used, void *ctx,
+		       struct err *e) MUST_CHECK;
 
 struct blob_usage {
 	uint64_t blobs;

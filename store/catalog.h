@@ -97,6 +97,8 @@ int catalog_ids(struct catalog *c, int64_t binary, struct build_id **ret, size_t
 /* The best file of a type, or CATALOG_NOT_FOUND. */
 int catalog_best_file(struct catalog *c, int64_t binary, enum file_type type,
 		      struct catalog_file *ret, struct err *e) MUST_CHECK;
+/* Does any file have this blob? */
+int catalog_blob_used(struct catalog *c, const char *sha256, bool *ret, struct err *e) MUST_CHECK;
 /* The blob of this file is lost (found out on opening it). */
 int catalog_file_lost(struct catalog *c, int64_t file, struct err *e) MUST_CHECK;
 

@@ -394,6 +394,21 @@ int catalog_best_file(struct catalog *c, int64_t binary, enum file_type type,
 	return best_file(r.sql, binary, type, ret, e);
 }
 
+int catalog_blob_used(struct catalog *c, const char *sha256, bool *ret, struct err *e)
+{
+	_cleanup_(db_reader_end) struct db_reader r = db_reader(c->db);
+	_cleanup_(query_end) struct query q =
+		query(r.sql, "SELECT 1 FROM file WHERE sha256 = ? LIMIT 1");
+	int rc;
+
+	query_cstr(&q, sha256);
+	rc = query_step(&q, e);
+	if (rc < 0)
+		return -1;
+	*ret = rc > 0;
+	return 0;
+}
+
 // The first candidate is what a text means, and what is kept was no file hash if it could be GNU.
 static int parse_kept_id(struct str text, struct build_id *ret, struct err *e)
 {

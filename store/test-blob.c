@@ -202,6 +202,54 @@ static void test_remove(void **state)
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 }
 
+static int use_blob(void *ctx, const struct blob_info *info, struct err *e)
+{
+	int rc = *(int *)ctx;
+	struct blob_info there;
+
+	assert_int_equal(blob_stat(store, info->sha256, &there, e), 0);
+	return rc < 0 ? err_set(e, ERR_DB, "no row") : rc;
+}
+
+static int answer_used(void *ctx, const char *sha256, struct err *e)
+{
+	(void)sha256;
+	(void)e;
+	return *(int *)ctx;
+}
+
+static int put_used(const char *bytes, int answer, struct blob_info *ret, struct err *e)
+{
+	int fd = stage(bytes, strlen(bytes));
+	int rc = blob_put_used(store, fd, use_blob, &answer, ret, e);
+
+	close(fd);
+	return rc;
+}
+
+// A blob stays only when somebody uses it.
+static void test_use(void **state)
+{
+	struct blob_usage usage;
+	struct blob_info info;
+	struct err e = ERR_INIT;
+	int used = BLOB_USED;
+	int unused = BLOB_UNUSED;
+
+	(void)state;
+	assert_int_equal(put_used("overtaken", BLOB_UNUSED, &info, &e), 0);
+	assert_int_equal(put_used("no row", -1, &info, &e), -1);
+	assert_string_equal(e.msg, "no row");
+	blob_store_usage(store, &usage);
+	assert_int_equal(usage.blobs, 0);
+	assert_int_equal(put_used("used", BLOB_USED, &info, &e), 0);
+	assert_int_equal(put_used("used", BLOB_UNUSED, &info, &e), BLOB_EXISTS); // others use it
+	assert_int_equal(blob_remove_unused(store, info.sha256, answer_used, &used, &e), BLOB_USED);
+	assert_int_equal(blob_stat(store, info.sha256, &info, &e), 0);
+	assert_int_equal(blob_remove_unused(store, info.sha256, answer_used, &unused, &e), 0);
+	assert_int_equal(blob_stat(store, info.sha256, &info, &e), -1);
+}
+
 static void test_quota(void **state)
 {
 	enum { SIZE = 300 * 1024 };
@@ -413,6 +461,7 @@ int main(void)
 		TEST(test_empty_blob),
 		TEST(test_unknown_and_foreign_names),
 		TEST(test_remove),
+		TEST(test_use),
 		TEST(test_quota),
 		TEST(test_identity_copies_are_evicted),
 		TEST(test_copy_that_vanished_is_made_again),

@@ -411,6 +411,7 @@ static void test_delete(void **state)
 	struct binary one;
 	struct binary two;
 	struct err e = ERR_INIT;
+	bool used = false;
 	size_t n;
 
 	(void)state;
@@ -420,6 +421,11 @@ static void test_delete(void **state)
 	assert_int_equal(catalog_delete(catalog, one.id, &sha, &n, &e), 0);
 	assert_int_equal(n, 1);
 	assert_int_equal(sha[0][0], '1');
+	assert_int_equal(catalog_blob_used(catalog, sha[0], &used, &e), 0);
+	assert_false(used);
+	add(&(struct file_spec){{"dd44"}, .content = '1'}, &one);
+	assert_int_equal(catalog_blob_used(catalog, sha[0], &used, &e), 0);
+	assert_true(used);
 	free(sha);
 	assert_int_equal(find("aa11", &one), CATALOG_NOT_FOUND);
 	assert_int_equal(catalog_delete(catalog, two.id, &sha, &n, &e), 0);
