@@ -61,8 +61,7 @@ static int collect_segment(void *ctx, const struct profile_segment *s, struct er
 	return profile_merge_add(&c->merge, s->pprof, e);
 }
 
-/* ---- heads: what was in them when they were looked at
- * ------------------------------------------------ */
+/* ---- heads: what was in them when they were looked at ---------------------------------------- */
 
 /* Profiles are only ever added behind `last`, and the head stays while it is referred to. */
 struct part {
@@ -176,8 +175,7 @@ static int collect(struct profiles *p, struct collector *c, struct err *e)
 	return r;
 }
 
-/* ---- the answer
- * ----------------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static int check_collected(const struct collector *c, struct err *e)
 {

@@ -63,8 +63,7 @@ static int add_segment(struct drafts *d, const struct profile_segment *s, char *
 	return 0;
 }
 
-/* ---- some profiles of a series as one segment
- * -------------------------------------------------------- */
+/* ---- some profiles of a series as one segment ------------------------------------------------ */
 
 struct chunk {
 	const struct head_series *series;
@@ -205,8 +204,7 @@ static int make_chunk(struct drafts *d, struct chunk *c, struct err *e)
 	return keep_unmerged(d, c, e);
 }
 
-/* ---- all of them
- * ------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 /* A series becomes one segment, or several where its profiles pass what is merged at once. */
 static int make_series(struct drafts *d, const struct head_series *s, struct err *e)

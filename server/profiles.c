@@ -70,8 +70,7 @@ struct arrival {
 
 enum { RECORD_HEADER = 9 };
 
-/* ---- records
- * -------------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 static struct arrival *arrival_new(struct profiles *p, struct str record)
 {
@@ -137,8 +136,7 @@ static void logged(void *ctx, uint64_t position, const struct err *failure)
 	done(done_ctx, failure);
 }
 
-/* ---- checking what is pushed
- * ----------------------------------------------------------------------- */
+/* ---- checking what is pushed ----------------------------------------------------------------- */
 
 static int check_profile(struct str raw, size_t *total, struct err *e)
 {
@@ -233,8 +231,7 @@ int profiles_push(struct profiles *p, struct str body UNUSED, const struct push_
 	return 0;
 }
 
-/* ---- taking in
- * ------------------------------------------------------------------------------------- */
+/* ---- taking in ------------------------------------------------------------------------------- */
 
 /*
  * A first look at what a profile needs: starts the fetches its binaries want and notes the weight
@@ -382,8 +379,7 @@ static void take_in(struct profiles *p, struct arrival *a)
 	end_record(p, a);
 }
 
-/* ---- closing the window; the lock is held
- * ------------------------------------------------------------- */
+/* ---- closing the window; the lock is held ---------------------------------------------------- */
 
 void profiles_head_unref(struct head *h)
 {
@@ -437,8 +433,7 @@ static void close_window(struct profiles *p, uint64_t flush)
 	pthread_cond_signal(&p->write);
 }
 
-/* ---- the intake thread
- * ---------------------------------------------------------------------------------- */
+/* ---- the intake thread ----------------------------------------------------------------------- */
 
 static void wait_ms(struct profiles *p, pthread_cond_t *cond, uint64_t ms)
 {
@@ -508,8 +503,7 @@ static void *intake(void *ctx)
 	return NULL;
 }
 
-/* ---- the writer thread
- * ---------------------------------------------------------------------------------- */
+/* ---- the writer thread ----------------------------------------------------------------------- */
 
 /* Only who calls this ends p->closing. */
 static int write_closing(struct profiles *p, struct err *e)
@@ -558,8 +552,7 @@ static void *writer(void *ctx)
 	return NULL;
 }
 
-/* ---- beginning and end
- * ---------------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static int replay_one(void *ctx, uint64_t position, struct str record, struct err *e)
 {

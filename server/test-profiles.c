@@ -16,8 +16,7 @@ enum { PATH_BYTES = 128, NEVER_MS = 3600 * 1000, PATIENCE_S = 20 };
 static const size_t HEAD_BYTES = MIB(64);
 #define T0 (INT64_C(1795219200) * 1000000000) /* 2026-11-21T00:00:00Z */
 
-/* ---- the server's part
- * ------------------------------------------------------------------------------- */
+/* ---- the server's part ----------------------------------------------------------------------- */
 
 struct place {
 	char dir[64];
@@ -136,8 +135,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* ---- pushing
- * ------------------------------------------------------------------------------------------ */
+/* ---- pushing --------------------------------------------------------------------------------- */
 
 struct sample {
 	const char *service;
@@ -253,8 +251,7 @@ static void push_with_id(struct place *l, const char *id, int64_t value)
 	push_one(l, &(struct sample){.service = "shop", .push_id = id, .value = value});
 }
 
-/* ---- asking
- * ------------------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static int64_t sum_of(struct str gzip)
 {
@@ -328,8 +325,7 @@ static void flush(struct place *l)
 	assert_ok(profiles_flush(l->profiles, &e));
 }
 
-/* ---- the way in and out
- * --------------------------------------------------------------------------------- */
+/* ---- the way in and out ---------------------------------------------------------------------- */
 
 static void test_push_then_query(void **state)
 {
@@ -438,8 +434,7 @@ static void test_push_still_in_the_log_when_stopped(void **state)
 	buf_deinit(&raw);
 }
 
-/* ---- unusual profiles
- * ------------------------------------------------------------------------------------ */
+/* ---- unusual profiles ------------------------------------------------------------------------ */
 
 static void test_sample_types_keep_apart(void **state)
 {
@@ -504,8 +499,7 @@ static void test_odd_times(void **state)
 	assert_int_equal(sum, 2);
 }
 
-/* ---- limits
- * ---------------------------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 // Without the folder for files on their way no window can be written.
 static void move_tmp(const struct place *l, bool away)
@@ -557,8 +551,7 @@ static void test_stopping_without_a_store(void **state)
 	assert_int_equal(total(l, ""), 3);
 }
 
-/* ---- crashes and full disks
- * --------------------------------------------------------------------------- */
+/* ---- crashes and full disks ------------------------------------------------------------------ */
 
 static void copy_place(const struct place *l, char to[static 64])
 {
@@ -735,8 +728,7 @@ static void test_full_disk(void **state)
 	assert_int_equal(total(l, ""), sum);
 }
 
-/* ---- at the same time
- * ----------------------------------------------------------------------------------- */
+/* ---- at the same time ------------------------------------------------------------------------ */
 
 struct asker {
 	struct place *l;
