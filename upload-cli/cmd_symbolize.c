@@ -7,7 +7,7 @@
 #include "upload-cli/command.h"
 #include "upload-cli/indexer.h"
 #include "upload-cli/local_resolver.h"
-#include "upload-cli/output.h"
+#include "base/output.h"
 #include <inttypes.h>
 
 enum { INPUT_MAX = 256 << 20, ARENA_CAP = 1 << 30, GZIP_LEVEL = 6 };

@@ -22,7 +22,7 @@ int indexer_report_ids(const json_t *report, struct build_id **ret, size_t *ret_
 /* Indexes elf (debug_elf and debug_dirs may be NULL) into an unlinked temporary file and opens it. */
 int indexer_index(const char *elf, const char *debug_elf, char *const *debug_dirs, struct uhx **ret,
 		  struct err *e) MUST_CHECK;
-/* Writes the debug-only copy; `out` appears whole or not at all (upload-cli/output.h). */
+/* Writes the debug-only copy; `out` appears whole or not at all (base/output.h). */
 int indexer_extract(const char *elf, const char *out, struct err *e) MUST_CHECK;
 
 #endif
