@@ -135,7 +135,7 @@ void binaries_free(struct binaries *b)
 
 // ---- giving out ------------------------------------------------------------------------------------------
 
-// READY or ABSENT, from what is here.
+// READY or ABSENT, from what is here; PENDING only where a quick look does not do.
 static int find_stored(struct binaries *b, const struct binaries_ask *ask, int64_t *ret_binary,
 		       struct catalog_file *ret, struct err *e)
 {
@@ -159,6 +159,8 @@ static int find_stored(struct binaries *b, const struct binaries_ask *ask, int64
 			*e = why;
 			return -1;
 		}
+		if (ask->quick)
+			return ARTIFACT_PENDING;
 		if (catalog_file_lost(b->cfg.catalog, file.id, e))
 			return -1;
 	}

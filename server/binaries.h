@@ -112,6 +112,7 @@ struct binaries_ask {
 	enum file_type type;        /* FILE_DEBUGINFO or FILE_EXECUTABLE */
 	bool local_only;            /* hop limit or loop: answer with what is here */
 	const char *forwarded;      /* X-Forwarded-For to pass on (debuginfod/protocol.h); NULL: none */
+	bool quick;                 /* write nothing: PENDING where that were needed, and ask on a worker */
 };
 
 enum binaries_artifact { ARTIFACT_READY = 0, ARTIFACT_PENDING = 1, ARTIFACT_ABSENT = 2 };

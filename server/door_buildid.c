@@ -224,6 +224,7 @@ static int artifact(struct request *rq, struct fetch *f, struct err *e)
 		.n = f->asked.id_count,
 		.type = f->type,
 		.local_only = f->local_only,
+		.quick = rq->on_io_thread,
 		.forwarded = f->forwarded[0] ? f->forwarded : NULL,
 	};
 
