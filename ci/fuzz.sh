@@ -12,16 +12,14 @@ make -s build/gen/version.h
 
 # The sources a target needs: its own folders' libraries, recompiled with instrumentation.
 sources() {
-	ls base/*.c symbolizer/*.c symbolizer/indexer/gopclntab*.c symbolizer/indexer/go_[mt]*.c \
-		symbolizer/indexer/uhx_*.c symbolizer/indexer/demangle.c symbolizer/indexer/intern.c \
-		symbolizer/indexer/row_*.c symbolizer/indexer/string_*.c \
-		agent-lite/elf_ident.c agent-lite/{mappings,clean_text,samples_file,record}.c debuginfod/protocol.c \
-		server/{target,negotiate}.c 2>/dev/null |
-		grep -vE '/(test|bench)-'
+	ls base/*.c symbolizer/*.c symbolizer/indexer/*.c \
+		agent-lite/{elf_ident,mappings,clean_text,samples_file,record}.c debuginfod/protocol.c \
+		server/{target,negotiate}.c |
+		grep -vE '/(test|bench)-|/main\.c$'
 }
 
 flags="-g -O1 -std=gnu17 -D_GNU_SOURCE -I. -Ibuild/gen -include build/gen/version.h -pthread -fsanitize=fuzzer-no-link,address,undefined"
-libs="$(pkg-config --libs libzstd libdeflate libcurl libcrypto jansson libseccomp libxxhash) -liberty -lm"
+libs="$(pkg-config --libs libzstd libdeflate libcurl libcrypto jansson libseccomp libxxhash libdw libelf) -liberty -lm"
 objects=()
 for source in $(sources); do
 	object=$out/${source//\//-}.o
