@@ -3,11 +3,11 @@
 #include "base/compress.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/output.h"
 #include "symbolizer/pprof_symbolize.h"
 #include "upload-cli/command.h"
 #include "upload-cli/indexer.h"
 #include "upload-cli/local_resolver.h"
-#include "base/output.h"
 #include <inttypes.h>
 
 enum { INPUT_MAX = 256 << 20, ARENA_CAP = 1 << 30, GZIP_LEVEL = 6 };

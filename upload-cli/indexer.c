@@ -4,9 +4,9 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/output.h"
 #include "base/subproc.h"
 #include "upload-cli/command.h"
-#include "base/output.h"
 
 enum { ARGS_MAX = 64, DEBUG_DIRS_MAX = 24, REPORT_MAX = 8 << 20, STDERR_MAX = 64 << 10, IDS_MAX = 16, DEADLINE_MS = 600000 };
 
