@@ -31,6 +31,7 @@ enum {
 	RETRY_MS = 5000,    /* after segments could not be written */
 	NO_MEMORY_MS = 200, /* before a record is tried again */
 	LOOK_AGAIN_MS = 1000,
+	CLAIMS_MAX = 4096,
 };
 
 static struct metric pushes = {
@@ -82,6 +83,11 @@ static struct arrival *arrival_new(struct profiles *p, struct str record)
 	a->n = record.n;
 	memcpy(a->record, record.p, record.n);
 	return a;
+}
+
+static struct str body_of(const struct arrival *a)
+{
+	return (struct str){a->record + RECORD_HEADER, a->n - RECORD_HEADER};
 }
 
 static struct arrival *arrival_from_request(struct profiles *p, const struct push_request *rq)
@@ -313,15 +319,75 @@ static int keep(struct profiles *p, const struct arrival *a, const struct push_s
 	return r;
 }
 
+/* Push IDs of what arrived, on their way into the catalog. They borrow from the records. */
+struct claims {
+	struct profiles *profiles;
+	struct catalog_push *push;
+	size_t n;
+};
+
+/* Where this fails, an ID may count again. */
+static void claim_now(struct claims *c)
+{
+	struct err e = ERR_INIT;
+
+	if (catalog_push_claim(c->profiles->cfg.catalog, c->push, c->n, &e) < 0)
+		log_err(LOG_WARN, "push_ids", &e, NULL);
+	c->n = 0;
+}
+
+static void claim_series(struct claims *c, const struct push_series *s, uint64_t position)
+{
+	for (size_t i = 0; i < s->profile_count; i++) {
+		if (!s->profiles[i].id.n)
+			continue;
+		c->push[c->n++] = (struct catalog_push){s->profiles[i].id, position};
+		if (c->n == CLAIMS_MAX)
+			claim_now(c);
+	}
+}
+
+static void claim_record(struct claims *c, const struct arrival *a)
+{
+	struct arena arena = ARENA_INIT(ARENA_CAP);
+	struct push_request rq;
+	struct err e = ERR_INIT;
+
+	if (push_request_decode(body_of(a), &arena, &rq, &e) == 0) {
+		for (size_t i = 0; i < rq.series_count; i++)
+			claim_series(c, &rq.series[i], a->position);
+	}
+	arena_deinit(&arena);
+}
+
+/* All that arrived together claims its IDs in one go: one sync of the disk instead of one for each. */
+static void claim_ids(struct profiles *p, const struct arrival *first)
+{
+	struct claims c = {.profiles = p};
+
+	if (!first)
+		return;
+	c.push = mem_calloc(CLAIMS_MAX, sizeof(*c.push));
+	if (!c.push) {
+		LOG(LOG_WARN, "push_ids_unclaimed");
+		return;
+	}
+	for (const struct arrival *a = first; a; a = a->next)
+		claim_record(&c, a);
+	claim_now(&c);
+	free(c.push);
+}
+
 /* Has this push ID been counted, by another record? */
 static bool duplicate(struct profiles *p, struct str id, uint64_t position)
 {
+	struct catalog_push push = {id, position};
 	struct err e = ERR_INIT;
 	int r;
 
 	if (id.n == 0)
 		return false;
-	r = catalog_push_once(p->cfg.catalog, id, position, &e);
+	r = catalog_push_counts(p->cfg.catalog, &push, &e);
 	if (r < 0)
 		log_err(LOG_WARN, "push_id", &e, NULL);
 	return r == CATALOG_EXISTS;
@@ -362,14 +428,13 @@ static void end_record(struct profiles *p, struct arrival *a)
 static void take_in(struct profiles *p, struct arrival *a)
 {
 	struct arena arena = ARENA_INIT(ARENA_CAP);
-	struct str body = {a->record + RECORD_HEADER, a->n - RECORD_HEADER};
 	struct err e = ERR_INIT;
 	struct push_request rq;
 	int r;
 
 	begin_record(p, a);
 	do {
-		r = push_request_decode(body, &arena, &rq, &e);
+		r = push_request_decode(body_of(a), &arena, &rq, &e);
 	} while (r < 0 && e.kind == ERR_NOMEM && pause_for_memory(p));
 	if (r < 0)
 		log_err(LOG_ERROR, "push_record_lost", &e, NULL);
@@ -490,6 +555,7 @@ static void *intake(void *ctx)
 		uint64_t flush;
 		struct arrival *a = next_work(p, &flush, &stopping);
 
+		claim_ids(p, a);
 		while (a) {
 			struct arrival *next = a->next;
 

@@ -172,10 +172,16 @@ int catalog_missing_json(struct catalog *c, size_t limit, struct buf *out, struc
 int catalog_seen_resolved(struct catalog *c, int64_t binary, struct err *e) MUST_CHECK;
 
 /*
- * A push ID (RawSample.ID) counts once: the push-log position that came with it first owns it. 0: this
- * position owns it (also when asked again, on replay); CATALOG_EXISTS: another does. Kept for a day.
+ * A push ID (RawSample.ID) counts once: the push-log position that came with it first owns it. First the
+ * IDs of many are claimed, in one transaction, those of lower positions first; then each is asked about,
+ * which only reads: 0: this position owns it (or nobody does), CATALOG_EXISTS: another does. Kept for a day.
  */
-int catalog_push_once(struct catalog *c, struct str push_id, uint64_t position, struct err *e) MUST_CHECK;
+struct catalog_push {
+	struct str id;
+	uint64_t position;
+};
+int catalog_push_claim(struct catalog *c, const struct catalog_push *p, size_t n, struct err *e) MUST_CHECK;
+int catalog_push_counts(struct catalog *c, const struct catalog_push *p, struct err *e) MUST_CHECK;
 
 /* ---- tokens: 32 random bytes, shown once, stored as SHA-256 -------------------------------------- */
 

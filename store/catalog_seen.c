@@ -284,43 +284,61 @@ int catalog_missing_json(struct catalog *c, size_t limit, struct buf *out, struc
 
 // ---- pushes ---------------------------------------------------------------------------------------
 
-struct push {
-	uint8_t key[SHA256_SIZE];
-	uint64_t position;
+struct claim {
+	const struct catalog_push *pushes;
+	size_t n;
 	int64_t now;
 };
 
-static int forget_old_pushes(struct sql *c, int64_t now, struct err *e)
+static int forget_old_pushes(struct sql *c, const struct claim *k, struct err *e)
 {
 	_cleanup_(query_end) struct query q =
-		query(c, "DELETE FROM push WHERE id IN (SELECT id FROM push WHERE at <= ? LIMIT 16)");
+		query(c, "DELETE FROM push WHERE id IN (SELECT id FROM push WHERE at <= ? LIMIT ?)");
 
-	query_i64(&q, now - PUSH_KEPT_S);
+	query_i64(&q, k->now - PUSH_KEPT_S);
+	query_i64(&q, (int64_t)k->n * 16);
 	return query_run(&q, e);
 }
 
-static int own_push(struct sql *c, void *ctx, struct err *e)
+static int claim_pushes(struct sql *c, void *ctx, struct err *e)
 {
-	const struct push *p = ctx;
+	const struct claim *k = ctx;
 	_cleanup_(query_end) struct query q =
 		query(c, "INSERT INTO push(id, position, at) VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET"
-			 " position = excluded.position, at = excluded.at"
-			 " WHERE position = excluded.position");
+			 " at = excluded.at WHERE position = excluded.position");
+	uint8_t key[SHA256_SIZE];
 
-	if (forget_old_pushes(c, p->now, e))
+	if (forget_old_pushes(c, k, e))
 		return -1;
-	query_blob(&q, p->key, PUSH_KEY);
-	query_i64(&q, (int64_t)p->position);
-	query_i64(&q, p->now);
-	if (query_run(&q, e))
-		return -1;
-	return sql_changes(c) ? 0 : CATALOG_EXISTS;
+	for (size_t i = 0; i < k->n; i++) {
+		sha256_of(k->pushes[i].id.p, k->pushes[i].id.n, key);
+		query_blob(&q, key, PUSH_KEY);
+		query_i64(&q, (int64_t)k->pushes[i].position);
+		query_i64(&q, k->now);
+		if (query_run(&q, e))
+			return -1;
+	}
+	return 0;
 }
 
-int catalog_push_once(struct catalog *c, struct str push_id, uint64_t position, struct err *e)
+int catalog_push_claim(struct catalog *c, const struct catalog_push *p, size_t n, struct err *e)
 {
-	struct push p = {.position = position, .now = clock_unix_s()};
+	struct claim k = {p, n, clock_unix_s()};
 
-	sha256_of(push_id.p, push_id.n, p.key);
-	return db_write(c->db, own_push, &p, e);
+	return n ? db_write(c->db, claim_pushes, &k, e) : 0;
+}
+
+int catalog_push_counts(struct catalog *c, const struct catalog_push *p, struct err *e)
+{
+	_cleanup_(db_reader_end) struct db_reader r = db_reader(c->db);
+	_cleanup_(query_end) struct query q = query(r.sql, "SELECT position FROM push WHERE id = ?");
+	uint8_t key[SHA256_SIZE];
+	int rc;
+
+	sha256_of(p->id.p, p->id.n, key);
+	query_blob(&q, key, PUSH_KEY);
+	rc = query_step(&q, e);
+	if (rc < 0)
+		return -1;
+	return rc == 0 || (uint64_t)query_col_i64(&q) == p->position ? 0 : CATALOG_EXISTS;
 }

@@ -181,17 +181,32 @@ static void test_weights_do_not_overflow(void **state)
 	json_decref(m);
 }
 
+static int claim(const char *id, uint64_t position)
+{
+	const struct catalog_push p = {str_from(id), position};
+	struct err e = ERR_INIT;
+
+	assert_int_equal(catalog_push_claim(catalog, &p, 1, &e), 0);
+	return catalog_push_counts(catalog, &p, &e);
+}
+
 static void test_push_counts_once(void **state)
 {
+	const struct catalog_push together[] = {{STR("c"), 11}, {STR("c"), 12}, {STR("d"), 12}, {STR("e"), 12}};
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(catalog_push_once(catalog, STR("a"), 7, &e), 0);
-	assert_int_equal(catalog_push_once(catalog, STR("a"), 7, &e), 0); // on replay
-	assert_int_equal(catalog_push_once(catalog, STR("a"), 8, &e), CATALOG_EXISTS);
-	assert_int_equal(catalog_push_once(catalog, STR("b"), 9, &e), 0);
+	assert_int_equal(claim("a", 7), 0);
+	assert_int_equal(claim("a", 7), 0); // on replay
+	assert_int_equal(claim("a", 8), CATALOG_EXISTS);
+	assert_int_equal(claim("b", 9), 0);
+	assert_int_equal(catalog_push_claim(catalog, together, 3, &e), 0);
+	assert_int_equal(catalog_push_counts(catalog, &together[0], &e), 0);
+	assert_int_equal(catalog_push_counts(catalog, &together[1], &e), CATALOG_EXISTS);
+	assert_int_equal(catalog_push_counts(catalog, &together[2], &e), 0);
+	assert_int_equal(catalog_push_counts(catalog, &together[3], &e), 0); // nobody's
 	clock_shift_ms(25 * 3600 * 1000);
-	assert_int_equal(catalog_push_once(catalog, STR("a"), 10, &e), 0);
+	assert_int_equal(claim("a", 10), 0);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
