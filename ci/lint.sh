@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Checks of the source itself, as TAP: ci/lint.sh quick (part of `make test`) or all.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 skipped=0 n=0
 
 # result NAME STATUS [OUTPUT]

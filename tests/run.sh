@@ -4,7 +4,7 @@
 # $BUILD/logs. A program that dies or prints no result is a failure. ONLY=pattern picks by name.
 # The last line is "N passed, N failed, N skipped".
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 export BUILD=${BUILD:-build}
 export UNHEX_BUILD=$PWD/$BUILD
 case $BUILD in /*) UNHEX_BUILD=$BUILD ;; esac

@@ -94,7 +94,7 @@ sampler=
 "$build/unhex-agent" --check >"$work/check.log" 2>&1 || sampler=$here/sampler/sigprof_sampler.c
 say "Building three workloads: matrix (C++), sieve (Go, -s -w), churn (C)"
 build_workloads
-ls -l "$work/matrix" "$work/matrix.debug" "$work/sieve" "$work/churn" | awk '{ printf "  %9d bytes  %s\n", $5, $9 }'
+stat -c '  %9s bytes  %n' "$work/matrix" "$work/matrix.debug" "$work/sieve" "$work/churn"
 
 say "Starting the server on a fresh data folder"
 start_server
