@@ -3,13 +3,10 @@
 
 #include "base/io.h"
 #include "base/str.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-// 1 where `name` is an fd:N, 0 where it is a path.
-static int inherited(const char *name, int *ret_fd, struct err *e)
+int inherited_fd(const char *name, int *ret_fd, struct err *e)
 {
 	struct str s = str_from(name);
 	uint64_t fd;
@@ -25,22 +22,16 @@ static int inherited(const char *name, int *ret_fd, struct err *e)
 int input_file_open(const char *name, struct err *e)
 {
 	int fd;
-	int rc = inherited(name, &fd, e);
+	int rc = inherited_fd(name, &fd, e);
 
 	if (rc)
 		return rc < 0 ? -1 : fd;
 	return io_open_read(name, e);
 }
 
-int output_file_open(const char *name, struct err *e)
+static bool same(const struct stat *x, const struct stat *y)
 {
-	int fd;
-	int rc = inherited(name, &fd, e);
-
-	if (rc)
-		return rc < 0 ? -1 : fd;
-	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	return fd < 0 ? err_sys(e, errno, "%s", name) : fd;
+	return x->st_dev == y->st_dev && x->st_ino == y->st_ino;
 }
 
 bool input_file_same(int a, int b)
@@ -48,14 +39,16 @@ bool input_file_same(int a, int b)
 	struct stat x;
 	struct stat y;
 
-	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && same(&x, &y);
 }
 
-int output_file_clear(int fd, const char *name, struct err *e)
+bool output_file_is(const char *name, int fd)
 {
-	struct stat st;
+	struct stat x;
+	struct stat y;
+	int out = -1;
 
-	if (fstat(fd, &st) || (S_ISREG(st.st_mode) && ftruncate(fd, 0)))
-		return err_sys(e, errno, "%s", name);
-	return 0;
+	if (inherited_fd(name, &out, NULL))
+		return out >= 0 && input_file_same(out, fd);
+	return stat(name, &x) == 0 && fstat(fd, &y) == 0 && same(&x, &y);
 }

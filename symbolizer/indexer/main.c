@@ -14,6 +14,7 @@
 #include "symbolizer/indexer/index.h"
 #include "symbolizer/indexer/input_file.h"
 #include "symbolizer/indexer/probe.h"
+#include "symbolizer/indexer/publisher.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -139,16 +140,13 @@ static int look_for_debug_files(struct job *job, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
-// Nothing is cut off before it is certain that it is not what shall be read.
-static int open_output(struct job *job, struct err *e)
+// A copy or an index in place of what it was made from would be a loss.
+static int check_output(const struct job *job, struct err *e)
 {
-	job->out_fd = output_file_open(arg_output, e);
-	if (job->out_fd < 0)
-		return -1;
 	for (int i = 0; i < FILE_COUNT; i++)
-		if (job->fds[i] >= 0 && input_file_same(job->out_fd, job->fds[i]))
+		if (job->fds[i] >= 0 && output_file_is(arg_output, job->fds[i]))
 			return err_set(e, ERR_USAGE, "-o %s is the file to read", arg_output);
-	return output_file_clear(job->out_fd, arg_output, e);
+	return 0;
 }
 
 static int open_all(struct job *job, char **names, size_t n, struct err *e)
@@ -160,7 +158,7 @@ static int open_all(struct job *job, char **names, size_t n, struct err *e)
 		warn(&job->warnings, "%s: DWARF packages are not read yet", arg_dwp);
 	if (arg_debug_dirs.n && !arg_probe && !arg_extract && look_for_debug_files(job, e))
 		return -1;
-	return arg_output ? open_output(job, e) : 0;
+	return arg_output ? check_output(job, e) : 0;
 }
 
 static int load_images(struct job *job, struct err *e)
@@ -217,10 +215,53 @@ static int run(struct job *job, char **names, size_t n, struct err *e)
 	return 0;
 }
 
+static void job_deinit(struct job *job)
+{
+	for (int i = 0; i < FILE_COUNT; i++)
+		elf_image_close(&job->images[i]);
+	buf_deinit(&job->report);
+}
+
+struct operands {
+	struct job *job;
+	char **names;
+	size_t n;
+};
+
+// Of the type publisher_work; without an output out_fd is -1.
+static int answer(void *ctx, int out_fd)
+{
+	const struct operands *o = ctx;
+	struct err e = ERR_INIT;
+	int rc;
+
+	o->job->out_fd = out_fd;
+	rc = run(o->job, o->names, o->n, &e) ? fail(&e) : EXIT_OK;
+	job_deinit(o->job);
+	return rc;
+}
+
+static int answer_or_publish(struct operands *o)
+{
+	struct err e = ERR_INIT;
+	int fd = -1;
+	int rc = arg_output ? inherited_fd(arg_output, &fd, &e) : 1;
+
+	if (rc > 0)
+		return answer(o, fd);
+	if (rc == 0)
+		rc = publisher_run(arg_output, answer, o, &e);
+	return rc < 0 ? fail(&e) : rc;
+}
+
 static int check_usage(size_t n, struct err *e)
 {
 	if (arg_probe && arg_extract)
 		return err_set(e, ERR_USAGE, "--probe and --extract exclude each other");
+	if (arg_probe && arg_output)
+		return err_set(e, ERR_USAGE, "--probe writes no file: its report goes to stdout");
+	if (arg_output && strcmp(arg_output, "-") == 0)
+		return err_set(e, ERR_USAGE, "-o -: stdout is for the report; name a file");
 	if (n == 0)
 		return err_set(e, ERR_USAGE, "no ELF file given; try --help");
 	if (n > (arg_probe || arg_extract ? 1U : 2U))
@@ -228,13 +269,6 @@ static int check_usage(size_t n, struct err *e)
 	if (!arg_probe && !arg_output)
 		return err_set(e, ERR_USAGE, "-o FILE is missing; try --help");
 	return 0;
-}
-
-static void job_deinit(struct job *job)
-{
-	for (int i = 0; i < FILE_COUNT; i++)
-		elf_image_close(&job->images[i]);
-	buf_deinit(&job->report);
 }
 
 static int show_help(void)
@@ -271,8 +305,7 @@ int main(int argc, char **argv)
 		.cpu_seconds = MAX(arg_max_cpu_ms / 1000, 1),
 		.file_size = GIB(16),
 	};
-	rc = run(&job, names, n, &e) ? fail(&e) : EXIT_OK;
-	job_deinit(&job);
+	rc = answer_or_publish(&(struct operands){&job, names, n});
 	opt_deinit(&table);
 	return rc;
 }

@@ -237,6 +237,41 @@ static void test_output_is_input(void **state)
 	assert_int_equal(after, before);
 }
 
+static void expect_content(const char *name, const char *content)
+{
+	char *text = toolbox_read(name, NULL);
+
+	assert_string_equal(text, content);
+	free(text);
+}
+
+// What was there stays as it was until there is something whole to take its place.
+static void test_output_is_whole(void **state)
+{
+	(void)state;
+	need_indexer();
+	toolbox_write("kept.uhx", STR("an index"));
+	toolbox_write("garbage", STR("no ELF at all"));
+	run(-1, "-o @kept.uhx @garbage");
+	expect_error(EXIT_FAILED, "not_elf", "garbage: not an ELF file");
+	expect_content("kept.uhx", "an index");
+	run(-1, "--extract -o @kept.uhx @nothing");
+	expect_error(EXIT_NOT_FOUND, "not_found", "nothing");
+	expect_content("kept.uhx", "an index");
+	run(-1, "-o @new.uhx @garbage");
+	assert_int_equal(toolbox_run("test ! -e new.uhx && test -z \"$(find . -name '.*' -type f)\""), 0);
+	run(-1, "-o @none/new.uhx @whole");
+	expect_error(EXIT_NOT_FOUND, "not_found", "none");
+	run(-1, "-o @kept.uhx @whole");
+	assert_int_equal(result.exit_code, 0);
+	assert_int_equal(toolbox_run("test \"$(head -c 4 kept.uhx)\" != 'an i' && "
+				     "test -z \"$(find . -name '.*' -type f)\""), 0);
+	run(-1, "-o - @whole");
+	expect_error(EXIT_USAGE, "usage", "stdout is for the report");
+	run(-1, "--probe -o @kept.uhx @whole");
+	expect_error(EXIT_USAGE, "usage", "--probe writes no file");
+}
+
 static void test_limits(void **state)
 {
 	(void)state;
@@ -345,7 +380,7 @@ int main(void)
 		cmocka_unit_test(test_probe),	 cmocka_unit_test(test_index),
 		cmocka_unit_test(test_descriptors), cmocka_unit_test(test_debug_dir),
 		cmocka_unit_test(test_usage),	 cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_output_is_input),
+		cmocka_unit_test(test_output_is_input), cmocka_unit_test(test_output_is_whole),
 		cmocka_unit_test(test_cut_files), cmocka_unit_test(test_corrupt_files),
 	};
 
