@@ -263,6 +263,12 @@ static int look(struct profiles *p, struct pprof *decoded, struct arena *arena, 
 	return r;
 }
 
+/* The lock is held. */
+static void note_size(const struct profiles *p)
+{
+	metric_set(&head_size, 0, (int64_t)(p->open->bytes + (p->closing ? p->closing->bytes : 0)));
+}
+
 static int try_keep(struct profiles *p, const struct arrival *a, const struct push_series *series,
 		    const struct push_profile *profile, struct err *e)
 {
@@ -277,7 +283,7 @@ static int try_keep(struct profiles *p, const struct arrival *a, const struct pu
 	    pprof_decode(buf_str(&identity), &pprof_limits_default, &arena, &decoded, e) == 0) {
 		pthread_mutex_lock(&p->lock);
 		r = head_add(p->open, series, &decoded, buf_str(&identity), received, e);
-		metric_set(&head_size, 0, (int64_t)p->open->bytes);
+		note_size(p);
 		pthread_mutex_unlock(&p->lock);
 	}
 	if (r == 0) {
@@ -360,7 +366,7 @@ static void claim_record(struct claims *c, const struct arrival *a)
 	arena_deinit(&arena);
 }
 
-/* All that arrived together claims its IDs in one go: one sync of the disk instead of one for each. */
+/* All that arrived together claims its IDs in one go: one sync of the disk, not one for each. */
 static void claim_ids(struct profiles *p, const struct arrival *first)
 {
 	struct claims c = {.profiles = p};
@@ -494,7 +500,6 @@ static void close_window(struct profiles *p, uint64_t flush)
 	p->closing = p->open;
 	p->open = steal_ptr(p->spare);
 	p->retry_at_ms = 0;
-	metric_set(&head_size, 0, 0);
 	pthread_cond_signal(&p->write);
 }
 
@@ -583,6 +588,7 @@ static int write_closing(struct profiles *p, struct err *e)
 		release(p, h->last_position);
 		p->closing = NULL;
 		profiles_head_unref(h);
+		note_size(p);
 	} else {
 		p->failures++;
 		p->retry_at_ms = clock_mono_ms() + RETRY_MS;
