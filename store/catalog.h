@@ -7,7 +7,8 @@
  * microseconds) except that a write returns when it is on disk.
  *
  * A binary is a row; its IDs (kind, bytes) are the alias table. Adding a file whose IDs belong to
- * different binaries joins them: the older row survives.
+ * different binaries joins them: the older row survives. A binary has at most one GNU and one Go build-ID:
+ * what differs in one of these is never joined, whoever asks for it.
  *
  * Which data wins: trust first, then quality (DESIGN "State").
  */
@@ -85,10 +86,21 @@ struct catalog_new_file {
 /*
  * Registers IDs and file in one transaction and marks the binary as in need of an index. 0 added;
  * CATALOG_EXISTS: the same bytes of that type were there (IDs are still joined); CATALOG_WORSE: other
- * bytes are there and these are no better. *ret is set in all three.
+ * bytes are there and these are no better. *ret is set in all three. The first ID says whose file it is:
+ * ERR_ID_MISMATCH when that is a binary of another GNU or Go build-ID, or when the IDs contradict each
+ * other. Further IDs that belong to such a binary stay there.
  */
 int catalog_add_file(struct catalog *c, const struct catalog_new_file *f, struct binary *ret,
 		     struct err *e) MUST_CHECK;
+/*
+ * Only the IDs, and only of a binary that is known by one of them: what is known of a file that was not
+ * taken. Of *f, ids and file.trust count. 0, CATALOG_NOT_FOUND; ERR_ID_MISMATCH as above.
+ */
+int catalog_add_ids(struct catalog *c, const struct catalog_new_file *f, struct binary *ret,
+		    struct err *e) MUST_CHECK;
+/* Where catalog_add_file() would put a file with these IDs: 0, CATALOG_NOT_FOUND; ERR_ID_MISMATCH. */
+int catalog_home(struct catalog *c, const struct build_id *ids, size_t n, struct binary *ret,
+		 struct err *e) MUST_CHECK;
 /* The files of a binary, best first within a type; *ret is released with free(). */
 int catalog_files(struct catalog *c, int64_t binary, struct catalog_file **ret, size_t *ret_n,
 		  struct err *e) MUST_CHECK;

@@ -46,6 +46,8 @@ static int best_file(struct sql *c, int64_t binary, enum file_type type, struct 
 struct addition {
 	const struct catalog_new_file *f;
 	struct binary *ret;
+	struct build_id own[IDS_MAX]; // GNU and Go: at most one of each is a binary's
+	size_t own_count;
 	int64_t found[IDS_MAX]; // binaries that have some of the IDs, in the order of these
 	size_t found_count;
 	int64_t binary;
@@ -60,15 +62,118 @@ static bool is_found(const struct addition *a, int64_t binary)
 	return false;
 }
 
-static int find_binaries(struct sql *c, struct addition *a, struct err *e)
+// The IDs that two different binaries never share; a file hash may be one of many of a binary.
+static bool is_exclusive(const struct build_id *id)
+{
+	return id->kind == BUILD_ID_GNU || id->kind == BUILD_ID_GO;
+}
+
+static bool contradict(const struct build_id *a, const struct build_id *b)
+{
+	return a->kind == b->kind && is_exclusive(a) && !build_id_eq(a, b);
+}
+
+// The first candidate is what a text means, and what is kept was no file hash if it could be GNU.
+static int parse_kept_id(struct str text, struct build_id *ret, struct err *e)
+{
+	struct build_id candidates[2];
+
+	if (build_id_parse(text, candidates, e) < 0)
+		return err_wrap(e, "catalog");
+	*ret = candidates[0];
+	return 0;
+}
+
+// Has the binary another GNU or Go build-ID than those? 1 with *ret: it has that one.
+static int contradicts(struct sql *c, int64_t binary, const struct build_id *own, size_t n,
+		       struct build_id *ret, struct err *e)
+{
+	_cleanup_(query_end) struct query q =
+		query(c, "SELECT id FROM alias WHERE binary = ? AND substr(id, 1, 1) <> 'h'");
+	int rc;
+
+	query_i64(&q, binary);
+	while ((rc = query_step(&q, e)) > 0) {
+		if (parse_kept_id(query_col_str(&q), ret, e))
+			return -1;
+		for (size_t i = 0; i < n; i++) {
+			if (contradict(ret, &own[i]))
+				return 1;
+		}
+	}
+	return rc < 0 ? -1 : 0;
+}
+
+static int not_the_same(const struct build_id *id, const struct build_id *a, const struct build_id *b,
+			struct err *e)
+{
+	char text[3][BUILD_ID_TEXT];
+
+	build_id_text(id, text[0]);
+	build_id_text(a, text[1]);
+	build_id_text(b, text[2]);
+	return err_set(e, ERR_ID_MISMATCH,
+		       "%s belongs to the binary with %s build-ID %s, and this file's is %s: they are not"
+		       " the same binary",
+		       text[0], a->kind == BUILD_ID_GO ? "Go" : "GNU", text[1], text[2]);
+}
+
+static int two_of_a_kind(const struct build_id *a, const struct build_id *b, struct err *e)
+{
+	char text[2][BUILD_ID_TEXT];
+
+	build_id_text(a, text[0]);
+	build_id_text(b, text[1]);
+	return err_set(e, ERR_ID_MISMATCH, "%s and %s are the %s build-IDs of two binaries, not of one file",
+		       text[0], text[1], a->kind == BUILD_ID_GO ? "Go" : "GNU");
+}
+
+static const struct build_id *own_of_kind(const struct addition *a, enum build_id_kind kind)
+{
+	for (size_t i = 0; i < a->own_count; i++) {
+		if (a->own[i].kind == kind)
+			return &a->own[i];
+	}
+	return NULL;
+}
+
+static int note_own(struct addition *a, struct err *e)
 {
 	for (size_t i = 0; i < a->f->id_count; i++) {
+		const struct build_id *id = &a->f->ids[i];
+		const struct build_id *before = own_of_kind(a, id->kind);
+
+		if (before && contradict(before, id))
+			return two_of_a_kind(before, id, e);
+		if (is_exclusive(id) && !before)
+			a->own[a->own_count++] = *id;
+	}
+	return 0;
+}
+
+/*
+ * The binaries that have some of the IDs. One with another GNU or Go build-ID is not this file's: by the
+ * first ID, which says whose file it is, that is refused; further IDs stay with whom they belong to.
+ */
+static int find_binaries(struct sql *c, struct addition *a, struct err *e)
+{
+	if (note_own(a, e))
+		return -1;
+	for (size_t i = 0; i < a->f->id_count; i++) {
+		struct build_id other;
 		int64_t binary = 0;
 		int rc = catalog_lookup(c, &a->f->ids[i], 1, &binary, e);
 
 		if (rc < 0)
 			return -1;
-		if (rc == 0 && !is_found(a, binary))
+		if (rc || is_found(a, binary))
+			continue;
+		rc = contradicts(c, binary, a->own, a->own_count, &other, e);
+		if (rc < 0)
+			return -1;
+		if (rc && !i)
+			return not_the_same(&a->f->ids[0], &other, own_of_kind(a, other.kind), e);
+		if (!rc)
 			a->found[a->found_count++] = binary;
 	}
 	return 0;
@@ -86,16 +191,32 @@ static int most_trusted(struct sql *c, int64_t binary, int64_t *ret, struct err 
 	return 0;
 }
 
+// Two that have different build-IDs of a kind stay two, whatever a third file says.
+static int are_different(struct sql *c, int64_t one, int64_t other, struct err *e)
+{
+	_cleanup_(query_end) struct query q =
+		query(c, "SELECT 1 FROM alias AS a, alias AS b WHERE a.binary = ? AND b.binary = ?"
+			 " AND a.id <> b.id AND substr(a.id, 1, 1) <> 'h' AND substr(b.id, 1, 1) <> 'h'"
+			 " AND (substr(a.id, 1, 1) = 'g') = (substr(b.id, 1, 1) = 'g')");
+
+	query_i64(&q, one);
+	query_i64(&q, other);
+	return query_step(&q, e);
+}
+
 // Who is less trusted than the files of both binaries cannot make one of them.
 static int may_join(struct sql *c, const struct addition *a, int64_t one, int64_t other, bool *ret,
 		    struct err *e)
 {
 	int64_t trust_one = 0;
 	int64_t trust_other = 0;
+	int different = are_different(c, one, other, e);
 
+	if (different < 0)
+		return -1;
 	if (most_trusted(c, one, &trust_one, e) || most_trusted(c, other, &trust_other, e))
 		return -1;
-	*ret = (int64_t)a->f->file.trust >= MIN(trust_one, trust_other);
+	*ret = !different && (int64_t)a->f->file.trust >= MIN(trust_one, trust_other);
 	return 0;
 }
 
@@ -341,6 +462,14 @@ static int add_in_transaction(struct sql *c, void *ctx, struct err *e)
 	return outcome;
 }
 
+static int check_id_count(const struct catalog_new_file *f, struct err *e)
+{
+	if (!f->id_count || f->id_count > IDS_MAX)
+		return err_set(e, ERR_BAD_BUILD_ID, "a file has %zu build-IDs; 1 to %d are possible",
+			       f->id_count, IDS_MAX);
+	return 0;
+}
+
 int catalog_add_file(struct catalog *c, const struct catalog_new_file *f, struct binary *ret,
 		     struct err *e)
 {
@@ -348,9 +477,8 @@ int catalog_add_file(struct catalog *c, const struct catalog_new_file *f, struct
 	struct addition a = {.f = f, .ret = &found};
 	int rc;
 
-	if (!f->id_count || f->id_count > IDS_MAX)
-		return err_set(e, ERR_BAD_BUILD_ID, "a file has %zu build-IDs; 1 to %d are possible",
-			       f->id_count, IDS_MAX);
+	if (check_id_count(f, e))
+		return -1;
 	if (f->headers_size > HEADERS_MAX)
 		return err_set(e, ERR_TOO_LARGE, "%zu bytes of program headers are more than %d",
 			       f->headers_size, HEADERS_MAX);
@@ -358,6 +486,46 @@ int catalog_add_file(struct catalog *c, const struct catalog_new_file *f, struct
 	if (rc >= 0)
 		*ret = found;
 	return rc;
+}
+
+static int register_ids(struct sql *c, void *ctx, struct err *e)
+{
+	struct addition *a = ctx;
+
+	if (find_binaries(c, a, e))
+		return -1;
+	if (!a->found_count)
+		return CATALOG_NOT_FOUND;
+	if (settle_binary(c, a, e) || add_aliases(c, a, e))
+		return -1;
+	return catalog_load(c, a->binary, a->ret, e);
+}
+
+int catalog_add_ids(struct catalog *c, const struct catalog_new_file *f, struct binary *ret,
+		    struct err *e)
+{
+	struct binary found = {0};
+	struct addition a = {.f = f, .ret = &found};
+	int rc;
+
+	if (check_id_count(f, e))
+		return -1;
+	rc = db_write(c->db, register_ids, &a, e);
+	if (!rc)
+		*ret = found;
+	return rc;
+}
+
+int catalog_home(struct catalog *c, const struct build_id *ids, size_t n, struct binary *ret,
+		 struct err *e)
+{
+	_cleanup_(db_reader_end) struct db_reader r = db_reader(c->db);
+	const struct catalog_new_file f = {.ids = ids, .id_count = n};
+	struct addition a = {.f = &f};
+
+	if (check_id_count(&f, e) || find_binaries(r.sql, &a, e))
+		return -1;
+	return a.found_count ? catalog_load(r.sql, a.found[0], ret, e) : CATALOG_NOT_FOUND;
 }
 
 // ---- reading --------------------------------------------------------------------------------------
@@ -406,17 +574,6 @@ int catalog_blob_used(struct catalog *c, const char *sha256, bool *ret, struct e
 	if (rc < 0)
 		return -1;
 	*ret = rc > 0;
-	return 0;
-}
-
-// The first candidate is what a text means, and what is kept was no file hash if it could be GNU.
-static int parse_kept_id(struct str text, struct build_id *ret, struct err *e)
-{
-	struct build_id candidates[2];
-
-	if (build_id_parse(text, candidates, e) < 0)
-		return err_wrap(e, "catalog");
-	*ret = candidates[0];
 	return 0;
 }
 

@@ -12,6 +12,8 @@ static void reopen(void **state)
 	open_catalog_in(*state);
 }
 
+#define HTL_ONE "htl-00112233445566778899aabbccddeeff"
+
 struct file_spec {
 	const char *ids[3];
 	enum file_type type;
@@ -21,6 +23,7 @@ struct file_spec {
 	bool force;
 	const char *headers;
 	bool headers_trusted;
+	struct err *why; // where it may be refused
 };
 
 static int add(const struct file_spec *spec, struct binary *ret)
@@ -46,8 +49,10 @@ static int add(const struct file_spec *spec, struct binary *ret)
 	f.headers_trusted = spec->headers_trusted;
 	f.force = spec->force;
 	rc = catalog_add_file(catalog, &f, ret, &e);
-	if (rc < 0)
+	if (rc < 0 && !spec->why)
 		fail_msg("%s", e.msg);
+	if (spec->why)
+		*spec->why = e;
 	return rc;
 }
 
@@ -257,13 +262,95 @@ static void test_agent_joins_nothing_others_registered(void **state)
 
 	(void)state;
 	add(&(struct file_spec){{"aa11"}, .content = '1'}, &one);
-	add(&(struct file_spec){{"bb22"}, .content = '2'}, &two);
-	add(&(struct file_spec){{"bb22", "aa11"}, .content = '3', .trust = TRUST_AGENT,
+	add(&(struct file_spec){{HTL_ONE}, .content = '2'}, &two);
+	add(&(struct file_spec){{HTL_ONE, "aa11"}, .content = '3', .trust = TRUST_AGENT,
 				.type = FILE_EXECUTABLE},
 	    &b);
 	assert_int_equal(b.id, two.id);
 	assert_int_equal(find("aa11", &b), 0);
 	assert_int_equal(b.id, one.id);
+}
+
+// Neither trust nor force nor a shared file hash makes one of two binaries with different build-IDs.
+static void test_different_build_ids_never_join(void **state)
+{
+	struct err why;
+	struct file_spec both = {{"aa11", "bb22"}, .content = '3', .force = true, .why = &why};
+	struct binary one;
+	struct binary two;
+	struct binary b;
+
+	(void)state;
+	add(&(struct file_spec){{"aa11", "go-61", HTL_ONE}, .content = '1'}, &one);
+	add(&(struct file_spec){{"bb22"}, .content = '2'}, &two);
+	assert_int_equal(add(&both, &b), -1);
+	assert_int_equal(why.kind, ERR_ID_MISMATCH);
+	assert_non_null(strstr(why.msg, "aa11 and bb22 are the GNU build-IDs of two binaries"));
+	// by its own ID it is found, what it shares stays with whom it belongs to
+	assert_int_equal(add(&(struct file_spec){{"bb22", HTL_ONE, "go-61"}, .content = '4', .quality = 6,
+						 .force = true},
+			     &b),
+			 0);
+	assert_int_equal(b.id, two.id);
+	assert_int_equal(find(HTL_ONE, &b), 0);
+	assert_int_equal(b.id, one.id);
+	assert_int_equal(find("go-61", &b), 0);
+	assert_int_equal(b.id, one.id);
+	// whose it is by the first ID is another binary's: refused, for Go build-IDs, too
+	assert_int_equal(add(&(struct file_spec){{HTL_ONE, "bb22"}, .content = '5', .why = &why}, &b), -1);
+	assert_int_equal(why.kind, ERR_ID_MISMATCH);
+	assert_int_equal(add(&(struct file_spec){{"aa11", "go-62"}, .content = '6', .why = &why}, &b), -1);
+	assert_non_null(strstr(why.msg, "Go build-ID go-61, and this file's is go-62"));
+	assert_int_equal(find("go-62", &b), CATALOG_NOT_FOUND);
+}
+
+// A third file that shares something with both does not make one of them.
+static void test_different_build_ids_are_not_bridged(void **state)
+{
+	struct binary one;
+	struct binary two;
+	struct binary b;
+
+	(void)state;
+	add(&(struct file_spec){{"aa11", HTL_ONE}, .content = '1'}, &one);
+	add(&(struct file_spec){{"bb22", "go-61"}, .content = '2'}, &two);
+	assert_int_equal(add(&(struct file_spec){{"go-61", HTL_ONE}, .content = '3', .force = true}, &b), 0);
+	assert_int_equal(b.id, two.id);
+	assert_int_equal(find("aa11", &b), 0);
+	assert_int_equal(b.id, one.id);
+	assert_int_equal(find(HTL_ONE, &b), 0);
+	assert_int_equal(b.id, one.id);
+}
+
+static int add_ids(const char *one, const char *two, struct binary *ret, struct err *e)
+{
+	struct build_id ids[] = {id_of(one), id_of(two)};
+	struct catalog_new_file f = {.ids = ids, .id_count = 2, .file = {.trust = TRUST_UPLOAD}};
+
+	return catalog_add_ids(catalog, &f, ret, e);
+}
+
+static void test_ids_alone(void **state)
+{
+	struct build_id other[] = {id_of(HTL_ONE), id_of("bb22")};
+	struct binary known;
+	struct binary b;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(add_ids("aa11", HTL_ONE, &b, &e), CATALOG_NOT_FOUND);
+	assert_int_equal(find(HTL_ONE, &b), CATALOG_NOT_FOUND);
+	add(&(struct file_spec){{"aa11"}, .content = '1'}, &known);
+	assert_int_equal(add_ids("aa11", HTL_ONE, &b, &e), 0);
+	assert_int_equal(b.id, known.id);
+	assert_int_equal(find(HTL_ONE, &b), 0);
+	assert_int_equal(b.id, known.id);
+	assert_int_equal(b.files_version, known.files_version);
+	assert_int_equal(catalog_home(catalog, other, 2, &b, &e), -1);
+	assert_int_equal(e.kind, ERR_ID_MISMATCH);
+	assert_int_equal(catalog_home(catalog, other + 1, 1, &b, &e), CATALOG_NOT_FOUND);
+	assert_int_equal(catalog_home(catalog, other, 1, &b, &e), 0);
+	assert_int_equal(b.id, known.id);
 }
 
 static void test_files_that_come_while_indexing(void **state)
@@ -496,7 +583,7 @@ static void *add_many(void *arg)
 	int thread = *(int *)arg;
 
 	for (int i = 0; i < EACH; i++) {
-		struct build_id ids[] = {id_of("aa11"), id_of("aa11")};
+		struct build_id ids[] = {id_of("aa11"), id_of(HTL_ONE)};
 		struct catalog_new_file f = {.ids = ids, .id_count = 2};
 		struct binary b;
 		struct err e = ERR_INIT;
@@ -551,6 +638,9 @@ int main(void)
 		TEST(test_headers),
 		TEST(test_join),
 		TEST(test_agent_joins_nothing_others_registered),
+		TEST(test_different_build_ids_never_join),
+		TEST(test_different_build_ids_are_not_bridged),
+		TEST(test_ids_alone),
 		TEST(test_files_that_come_while_indexing),
 		TEST(test_failure),
 		TEST(test_story),
