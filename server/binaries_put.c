@@ -49,7 +49,69 @@ static int mismatch(const struct intake *in, struct err *e)
 	return err_set(e, ERR_ID_MISMATCH, "the file's build-ID is %s, not %s", own, claimed);
 }
 
-// The ID that was claimed comes first: where joining is not allowed, it says whose file this is.
+static const struct build_id *own_of_kind(const struct intake *in, enum build_id_kind kind)
+{
+	for (size_t i = 0; i < in->probe.id_count; i++) {
+		if (in->probe.ids[i].kind == kind)
+			return &in->probe.ids[i];
+	}
+	return NULL;
+}
+
+static int foreign_alias(const struct intake *in, const struct build_id *alias, struct err *e)
+{
+	const struct build_id *own = own_of_kind(in, alias->kind);
+	char claimed[BUILD_ID_TEXT];
+	char text[BUILD_ID_TEXT] = "none";
+
+	build_id_text(alias, claimed);
+	if (own)
+		build_id_text(own, text);
+	return err_set(e, ERR_ID_MISMATCH,
+		       "%s is the %s build-ID of another binary: this file's is %s, so it was not made from"
+		       " the same build",
+		       claimed, alias->kind == BUILD_ID_GO ? "Go" : "GNU", text);
+}
+
+/*
+ * A build-ID in a note is the file's or it is not. Where it has none of that kind, the sender's word is
+ * taken, but nothing that is known by that ID already is taken over.
+ */
+static int check_build_id_alias(struct intake *in, const struct build_id *alias, struct err *e)
+{
+	int rc;
+
+	if (probe_report_has(&in->probe, alias))
+		return 0;
+	if (own_of_kind(in, alias->kind))
+		return foreign_alias(in, alias, e);
+	rc = catalog_find(in->b->cfg.catalog, alias, 1, &in->binary, e);
+	return rc == CATALOG_NOT_FOUND ? 0 : rc < 0 ? -1 : foreign_alias(in, alias, e);
+}
+
+// A file hash that no file sent here can prove: whose it is already must not be another binary.
+static int check_hash_alias(struct intake *in, const struct build_id *alias, struct err *e)
+{
+	struct build_id ids[PROBE_IDS_MAX + 1] = {*alias};
+
+	memcpy(ids + 1, in->probe.ids, in->probe.id_count * sizeof(ids[0]));
+	return catalog_home(in->b->cfg.catalog, ids, in->probe.id_count + 1, &in->binary, e) < 0 ? -1 : 0;
+}
+
+static int add_aliases(struct intake *in, struct err *e)
+{
+	for (size_t i = 0; i < in->u->alias_count; i++) {
+		const struct build_id *alias = &in->u->aliases[i];
+
+		if (alias->kind == BUILD_ID_HTL ? check_hash_alias(in, alias, e)
+						: check_build_id_alias(in, alias, e))
+			return err_wrap(e, "alias");
+		add_id(in, alias);
+	}
+	return 0;
+}
+
+// The ID that was claimed comes first: it says whose file this is.
 static int collect_ids(struct intake *in, struct err *e)
 {
 	for (size_t i = 0; i < in->u->claimed_count; i++) {
@@ -60,15 +122,17 @@ static int collect_ids(struct intake *in, struct err *e)
 		return mismatch(in, e);
 	for (size_t i = 0; i < in->probe.id_count; i++)
 		add_id(in, &in->probe.ids[i]);
-	for (size_t i = 0; i < in->u->alias_count; i++)
-		add_id(in, &in->u->aliases[i]);
-	return 0;
+	return add_aliases(in, e);
 }
 
 static int choose_type(struct intake *in, struct err *e)
 {
 	if (in->probe.core)
 		return err_set(e, ERR_UNSUPPORTED, "this is a core dump");
+	if (in->probe.relocatable)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "this is a relocatable object (.o, .ko): its addresses are not final;"
+			       " upload what it was linked into");
 	if (in->u->type == FILE_EXECUTABLE && in->probe.kind == PROBE_DEBUGINFO)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "this file has debug information only; upload it as type=debuginfo");
@@ -121,6 +185,15 @@ static void tell_cache(struct intake *in)
 	binary_cache_pardon(in->b->rows, in->ids, in->id_count);
 }
 
+// A file that is not taken has told its IDs: profiles may come with its file hash.
+static int register_ids(struct intake *in, struct err *e)
+{
+	const struct catalog_new_file f = {
+		.ids = in->ids, .id_count = in->id_count, .file = {.trust = in->u->trust}};
+
+	return catalog_add_ids(in->b->cfg.catalog, &f, &in->binary, e) < 0 ? -1 : 0;
+}
+
 /*
  * The catalog decides what wins; this spares storing what it will not take, and holds a file to what its
  * sender called it: a stripped executable does not replace debug information. BINARIES_STORED: go on.
@@ -131,7 +204,7 @@ static int foresee(struct intake *in, struct err *e)
 	struct catalog_file best;
 	int rc;
 
-	rc = catalog_find(in->b->cfg.catalog, in->ids, in->id_count, &in->binary, e);
+	rc = catalog_home(in->b->cfg.catalog, in->ids, in->id_count, &in->binary, e);
 	if (rc)
 		return rc < 0 ? -1 : BINARIES_STORED;
 	rc = catalog_best_file(in->b->cfg.catalog, in->binary.id, called, &best, e);
@@ -141,7 +214,7 @@ static int foresee(struct intake *in, struct err *e)
 		return -1;
 	if (strcmp(in->blob.sha256, best.sha256) == 0)
 		return BINARIES_STORED; // its IDs may be new, or its blob lost
-	return BINARIES_WORSE;
+	return register_ids(in, e) ? -1 : BINARIES_WORSE;
 }
 
 static int add_as(struct intake *in, enum file_type type, struct err *e)
@@ -214,9 +287,8 @@ static int take_in(struct intake *in, struct err *e)
 	if (note_rows(in, e))
 		return -1;
 	rc = foresee(in, e);
-	if (rc)
-		return rc;
-	rc = store(in, e);
+	if (!rc)
+		rc = store(in, e);
 	if (rc >= 0)
 		tell_cache(in);
 	return rc;

@@ -81,6 +81,7 @@ static int parse_what(const json_t *report, struct probe_report *r, struct err *
 		if (str_is(kind, kinds[i])) {
 			r->kind = (enum probe_kind)i;
 			r->core = str_is(json_get_str(report, "type"), "CORE");
+			r->relocatable = str_is(json_get_str(report, "type"), "REL");
 			return 0;
 		}
 	}

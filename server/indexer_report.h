@@ -33,6 +33,7 @@ struct probe_report {
 	enum probe_kind kind;
 	char machine[PROBE_MACHINE_MAX];
 	bool core;       /* a core dump */
+	bool relocatable; /* .o, .ko */
 	bool headers_trusted;
 	size_t header_count;
 	struct program_header headers[PROGRAM_HEADERS_MAX];

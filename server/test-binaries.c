@@ -136,40 +136,137 @@ static void what_is_not_what_it_claims_is_refused(void **state)
 	assert_false(known(l, made.other_id));
 }
 
+// Another file of the folder of subjects, under the ID that is given; aliases may be NULL.
+static int put_file(struct life *l, const char *name, const struct build_id *id,
+		    const struct build_id *alias, struct err *e)
+{
+	struct binaries_put_result ret = {.probe_json = NULL};
+	_cleanup_close_ int fd = -1;
+	struct binaries_upload u = {.claimed = id, .claimed_count = 1, .aliases = alias,
+				    .alias_count = alias ? 1 : 0,
+				    .trust = TRUST_UPLOAD, .origin = "ci", .force = alias != NULL};
+	char path[256];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/%s", toolbox_dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	u.fd = fd;
+	rc = binaries_put(l->b, &u, &ret, e);
+	free(ret.probe_json);
+	return rc;
+}
+
+static struct build_id id_from(const char *text)
+{
+	struct build_id ids[2];
+	size_t n;
+
+	parse_id(text, ids, &n);
+	return ids[0];
+}
+
+static struct build_id hash_of(const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	struct build_id id = {.size = 0};
+	struct err e = ERR_INIT;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", toolbox_dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_ok(build_id_htl(fd, &id, &e));
+	return id;
+}
+
 // A file of two IDs that were two binaries makes them one; who asked by the other ID learns of it.
 static void joined_binaries_share_names(void **state)
 {
 	struct life *l = LIFE(state);
-	struct binaries_put_result ret = {.probe_json = NULL};
-	_cleanup_close_ int fd = -1;
-	struct build_id ids[2];
-	struct build_id alias[2];
+	struct build_id id = id_from(made.id);
+	struct build_id hash;
+	char text[BUILD_ID_TEXT];
 	struct err e = ERR_INIT;
-	struct binaries_upload u = {.claimed = ids, .aliases = alias,
-				    .trust = TRUST_UPLOAD, .origin = "ci", .force = true};
-	char path[256];
 	struct answer a;
 
 	start_alone(l);
+	assert_int_equal(toolbox_run("objcopy --remove-section=.note.gnu.build-id one.stripped bare"), 0);
+	hash = hash_of("bare");
+	build_id_text(&hash, text);
 	assert_ok(put(l, made.id, &made.stripped, FILE_EXECUTABLE, &e));
-	assert_ok(put(l, made.other_id, &made.other_debug, FILE_DEBUGINFO, &e));
+	assert_ok(put_file(l, "bare", &hash, NULL, &e));
 	wait_landed(l, made.id);
-	wait_landed(l, made.other_id);
-	a = ask(l, made.other_id, made.work);
+	wait_landed(l, text);
+	a = ask(l, text, made.work);
 	assert_int_equal(a.status, MODULE_OK);
-	snprintf(path, sizeof(path), "%s/one.debug", toolbox_dir);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	parse_id(made.id, ids, &u.claimed_count);
-	parse_id(made.other_id, alias, &u.alias_count);
-	u.fd = fd;
-	assert_ok(binaries_put(l->b, &u, &ret, &e));
-	free(ret.probe_json);
+	assert_ok(put_file(l, "one.debug", &id, &hash, &e));
 	wait_landed(l, made.id);
-	a = ask(l, made.other_id, made.work);
+	a = ask(l, text, made.work);
 	assert_work(&a);
 	a = ask(l, made.id, made.work);
 	assert_work(&a);
-	assert_int_equal(row(l, made.other_id).id, row(l, made.id).id);
+	assert_int_equal(row(l, text).id, row(l, made.id).id);
+}
+
+// Whoever asks for it, and with force: two binaries with different build-IDs stay two.
+static void other_binaries_are_not_taken_over(void **state)
+{
+	struct life *l = LIFE(state);
+	struct build_id one = id_from(made.id);
+	struct build_id other = id_from(made.other_id);
+	struct build_id hash;
+	struct err e = ERR_INIT;
+
+	start_alone(l);
+	assert_ok(put(l, made.id, &made.stripped, FILE_EXECUTABLE, &e));
+	assert_int_equal(put_file(l, "other.debug", &other, &one, &e), -1);
+	assert_err(&e, ERR_ID_MISMATCH, "alias: ");
+	assert_non_null(strstr(e.msg, made.id));
+	assert_non_null(strstr(e.msg, made.other_id));
+	hash = hash_of("one.stripped");
+	assert_int_equal(put_file(l, "other.debug", &other, &hash, &e), -1);
+	assert_err(&e, ERR_ID_MISMATCH, "they are not the same binary");
+	assert_false(known(l, made.other_id));
+	// what has no build-ID of its own can name a new one, but not take over what is there
+	assert_int_equal(toolbox_run("objcopy --remove-section=.note.gnu.build-id other.debug bare"), 0);
+	hash = hash_of("bare");
+	assert_int_equal(put_file(l, "bare", &hash, &one, &e), -1);
+	assert_err(&e, ERR_ID_MISMATCH, "this file's is none");
+	assert_ok(put_file(l, "bare", &hash, &other, &e));
+	assert_int_not_equal(row(l, made.other_id).id, row(l, made.id).id);
+}
+
+// What is no better is not taken, but profiles of it come with its own file hash.
+static void what_is_no_better_tells_its_ids(void **state)
+{
+	struct life *l = LIFE(state);
+	struct build_id hash = hash_of("one.stripped");
+	char text[BUILD_ID_TEXT];
+	struct err e = ERR_INIT;
+	struct answer a;
+
+	start_alone(l);
+	build_id_text(&hash, text);
+	assert_ok(put(l, made.id, &made.full, FILE_DEBUGINFO, &e));
+	a = ask(l, text, made.work); // remembered as unknown
+	assert_int_equal(a.status, MODULE_MISSING);
+	assert_int_equal(put(l, made.id, &made.stripped, FILE_EXECUTABLE, &e), BINARIES_WORSE);
+	wait_landed(l, made.id);
+	a = ask(l, text, made.work);
+	assert_work(&a);
+}
+
+static void objects_are_refused_at_the_door(void **state)
+{
+	struct life *l = LIFE(state);
+	struct build_id hash;
+	struct err e = ERR_INIT;
+
+	start_alone(l);
+	assert_int_equal(toolbox_run("gcc -g -c -o one.o one.c"), 0);
+	hash = hash_of("one.o");
+	assert_int_equal(put_file(l, "one.o", &hash, NULL, &e), -1);
+	assert_err(&e, ERR_UNSUPPORTED, "this is a relocatable object");
 }
 
 // ---- indexers that fail ---------------------------------------------------------------------------------------
@@ -493,6 +590,9 @@ int main(void)
 		T(an_unstripped_file_is_both),
 		T(what_is_not_what_it_claims_is_refused),
 		T(joined_binaries_share_names),
+		T(other_binaries_are_not_taken_over),
+		T(what_is_no_better_tells_its_ids),
+		T(objects_are_refused_at_the_door),
 		T(a_crashed_indexer_is_a_reason),
 		T(a_killed_indexer_is_a_reason),
 		T(a_slow_indexer_is_a_reason),

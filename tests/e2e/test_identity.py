@@ -96,6 +96,41 @@ def deployed_hash(case):
 
 
 @test
+def two_builds_stay_two(case):
+    """--for with the wrong file and ?alias= with another binary's build-ID are refused: two builds are never joined"""
+    one = case.compile("shapes.cc", "one", "-O2", "-g", compiler="g++")
+    two = case.compile("shapes.cc", "two", "-O1", "-g", compiler="g++")
+    deployed = case.path("deployed")
+    run("strip", "-o", deployed, one)
+    server = case.server()
+    case.unhex("upload", "--wait", deployed, server=server)
+    done = case.unhex("upload", "--for", deployed, "--force", two, server=server, check=False)
+    assert done.returncode != 0 and build_id(one) in done.stderr and build_id(two) in done.stderr, done
+    body = open(two, "rb").read()
+    for alias in (build_id(one), htl(deployed)):
+        answer = server.request("PUT", f"/v1/debuginfo/{build_id(two)}?force=1&alias={alias}", body=body)
+        assert answer.status == 415 and answer.json()["code"] == "build_id_mismatch", answer
+    assert server.get(f"/v1/debuginfo/{build_id(two)}").status == 404
+    ids = server.get(f"/v1/debuginfo/{build_id(one)}").json()["ids"]
+    assert {i["id"] if isinstance(i, dict) else i for i in ids} == {build_id(one), htl(deployed)}, ids
+
+
+@test
+def no_better_file_tells_its_hash(case):
+    """409 for a stripped file after the unstripped one: its own file hash is registered all the same"""
+    full = case.compile("shapes.cc", "full", "-O2", "-g", compiler="g++")
+    deployed = case.path("deployed")
+    run("strip", "-o", deployed, full)
+    server = case.server()
+    case.unhex("upload", "--wait", full, server=server)
+    answer = server.request("PUT", f"/v1/debuginfo/{build_id(full)}?type=executable", body=open(deployed, "rb").read())
+    assert answer.status == 409, answer
+    address = symbols(full)["plain_c_function"][0]
+    module = server.symbolize([{"build_id": htl(deployed), "addresses": [hex(address)]}])[0]
+    assert module["addresses"][0]["frames"][0]["function"] == "plain_c_function", module
+
+
+@test
 def bad_ids(case):
     """nonsense is refused with a stable code"""
     server = case.server()
