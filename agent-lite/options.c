@@ -12,6 +12,7 @@ enum {
 	OPTIONS_MAX = 24,
 	INTERVAL_MIN_MS = 1000,
 	INTERVAL_MAX_MS = 600 * 1000,
+	ONCE_MIN_MS = 100, // a few samples, at the most
 };
 
 static const char usage[] = "unhex-agent --server URL [OPTION]...";
@@ -104,16 +105,21 @@ static int refuse_unbuilt(const struct options *o, struct err *e)
 	return err_set(e, ERR_USAGE, "%s: not built yet", name);
 }
 
+static bool on_command_line(const struct opt_table *t, const void *target)
+{
+	for (const struct opt *opt = t->opts; opt->name; opt++) {
+		if (opt->target == target)
+			return opt->source && strcmp(opt->source, "flag") == 0;
+	}
+	return false;
+}
+
 /* A destination given on the command line outweighs UNHEX_SERVER. */
 static int choose_destination(struct options *o, const struct opt_table *t, struct err *e)
 {
 	bool to_file = o->output || o->to_stdout;
-	bool server_flag = false;
+	bool server_flag = on_command_line(t, &o->server);
 
-	for (const struct opt *opt = t->opts; opt->name; opt++) {
-		if (opt->target == (void *)&o->server && opt->source)
-			server_flag = strcmp(opt->source, "flag") == 0;
-	}
 	if (o->output && o->to_stdout)
 		return err_set(e, ERR_USAGE, "--output and --stdout exclude each other");
 	if (to_file && server_flag)
@@ -128,12 +134,16 @@ static int choose_destination(struct options *o, const struct opt_table *t, stru
 	return 0;
 }
 
-static int check_values(const struct options *o, size_t operands, struct err *e)
+static int check_values(const struct options *o, const struct opt_table *t, struct err *e)
 {
+	size_t operands = o->file_count;
+
 	if (o->hz < 1 || o->hz > SAMPLER_HZ_MAX)
 		return err_set(e, ERR_USAGE, "--hz must be 1 to %d", SAMPLER_HZ_MAX);
 	if (o->interval_ms < INTERVAL_MIN_MS || o->interval_ms > INTERVAL_MAX_MS)
 		return err_set(e, ERR_USAGE, "--interval must be 1s to 10m");
+	if (o->once_ms < ONCE_MIN_MS && on_command_line(t, &o->once_ms))
+		return err_set(e, ERR_USAGE, "--once must be at least %dms", ONCE_MIN_MS);
 	if (o->from_samples && operands == 0)
 		return err_set(e, ERR_USAGE, "--from-samples needs the dumps' file names");
 	if (!o->from_samples && operands > 0)
@@ -157,7 +167,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	r = opt_parse(&t, argc, argv, o->files, &o->file_count, e);
 	if (r != 0)
 		return r;
-	if (refuse_unbuilt(o, e) < 0 || check_values(o, o->file_count, e) < 0 ||
+	if (refuse_unbuilt(o, e) < 0 || check_values(o, &t, e) < 0 ||
 	    choose_destination(o, &t, e) < 0)
 		return -1;
 	return parse_pids(o, e);

@@ -102,6 +102,8 @@ static void mistakes_are_named(void **state)
 	assert_refused("--stdout --hz 0", "--hz must be 1 to 1000");
 	assert_refused("--stdout --hz 1001", "--hz must be 1 to 1000");
 	assert_refused("--server http://x --interval 10ms", "--interval must be 1s to 10m");
+	assert_refused("--stdout --once 0s", "--once must be at least 100ms");
+	assert_refused("--stdout --once 99ms", "--once must be at least 100ms");
 	assert_refused("--stdout surplus", "unexpected argument 'surplus'");
 	assert_refused("--stdout --from-samples", "--from-samples needs");
 }
