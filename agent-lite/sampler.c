@@ -11,9 +11,11 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/perf_event.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #pragma GCC diagnostic push
@@ -152,9 +154,7 @@ static int set_cgroups(struct sampler *s, const struct sampler_config *config, s
 		if (fd < 0)
 			return err_sys(e, errno, "--cgroup %s", path);
 		if (bpf_map_update_elem(map, &i, &fd, BPF_ANY) < 0)
-			return err_set(e, ERR_USAGE,
-				       "--cgroup %s is not a folder of the cgroup v2 hierarchy",
-				       path);
+			return err_sys(e, errno, "--cgroup %s", path);
 	}
 	return 0;
 }
@@ -191,6 +191,19 @@ static int take_record(void *ctx, void *data, size_t size)
 	return s->fn(s->ctx, &r, s->drain_err);
 }
 
+/* What is sampled is told by the v2 hierarchy; many hosts still mount v1, whose folders look alike. */
+static int check_cgroup(const char *path, struct err *e)
+{
+	struct statfs fs;
+
+	if (statfs(path, &fs) < 0)
+		return err_sys(e, errno, "--cgroup %s", path);
+	if (fs.f_type == CGROUP2_SUPER_MAGIC)
+		return 0;
+	return err_set(e, ERR_NO_KERNEL_SUPPORT,
+		       "--cgroup %s is not in a cgroup v2 hierarchy, which is required", path);
+}
+
 static int check_config(const struct sampler_config *c, struct err *e)
 {
 	if (c->hz < 1 || c->hz > SAMPLER_HZ_MAX)
@@ -199,6 +212,10 @@ static int check_config(const struct sampler_config *c, struct err *e)
 		return err_set(e, ERR_USAGE, "at most %d --pid", PROFILE_PIDS_MAX);
 	if (c->cgroup_count > PROFILE_CGROUPS_MAX)
 		return err_set(e, ERR_USAGE, "at most %d --cgroup", PROFILE_CGROUPS_MAX);
+	for (uint32_t i = 0; i < c->cgroup_count; i++) {
+		if (check_cgroup(c->cgroups[i], e) < 0)
+			return -1;
+	}
 	return 0;
 }
 

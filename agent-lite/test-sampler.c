@@ -58,6 +58,22 @@ static void senseless_options_are_refused(void **state)
 	assert_err(&e, ERR_USAGE, "--hz");
 }
 
+static void cgroups_are_of_version_2(void **state)
+{
+	const char *const here[] = {"/tmp"}, *const nowhere[] = {"/nonexistent"};
+	const struct sampler_config wrong = {.hz = 19, .cgroups = here, .cgroup_count = 1};
+	const struct sampler_config missing = {.hz = 19, .cgroups = nowhere, .cgroup_count = 1};
+	struct sampler *s;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(sampler_new(&wrong, NULL, NULL, &s, &e), -1);
+	assert_err(&e, ERR_NO_KERNEL_SUPPORT, "--cgroup /tmp is not in a cgroup v2 hierarchy, which is required");
+	assert_int_equal(err_exit_code(e.kind), 1);
+	assert_int_equal(sampler_new(&missing, NULL, NULL, &s, &e), -1);
+	assert_err(&e, ERR_NOT_FOUND, "--cgroup /nonexistent: ");
+}
+
 /* Where in the file the function lies. */
 static void range_of(const char *function, uint64_t *ret_start, uint64_t *ret_end)
 {
@@ -211,6 +227,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cpu_lists_are_read),
 		cmocka_unit_test(senseless_options_are_refused),
+		cmocka_unit_test(cgroups_are_of_version_2),
 		cmocka_unit_test(a_busy_function_is_the_leaf),
 	};
 
