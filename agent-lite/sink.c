@@ -24,6 +24,14 @@ void sink_config_of(const struct options *o, struct sink_config *ret)
 	};
 }
 
+static int open_output(struct sink *s, struct err *e)
+{
+	if (output_open(&s->output, s->config.to_stdout ? "-" : s->config.output, e) == 0)
+		return 0;
+	e->kind = ERR_IO; // nothing that was asked for is missing: the place to write to is
+	return err_wrap(e, "--output %s", s->config.to_stdout ? "-" : s->config.output);
+}
+
 int sink_open(struct sink *s, const struct sink_config *config, struct err *e)
 {
 	const struct pusher_config pusher = {config->server, config->token_file};
@@ -33,7 +41,7 @@ int sink_open(struct sink *s, const struct sink_config *config, struct err *e)
 	if (gethostname(s->node, sizeof(s->node)) < 0)
 		s->node[0] = 0;
 	s->node[sizeof(s->node) - 1] = 0;
-	return config->server ? pusher_new(&pusher, &s->pusher, e) : 0;
+	return config->server ? pusher_new(&pusher, &s->pusher, e) : open_output(s, e);
 }
 
 bool sink_is_file(const struct sink *s)
@@ -41,16 +49,15 @@ bool sink_is_file(const struct sink *s)
 	return s->pusher == NULL;
 }
 
-static int write_profile(const struct sink *s, const struct batch *b, struct err *e)
+static int write_profile(struct sink *s, const struct batch *b, struct err *e)
 {
 	_cleanup_(buf_deinit) struct buf out = BUF_INIT(FILE_MAX);
 	struct profile_info info = batch_info(b, s->config.hz);
 
-	if (profile_encode(&b->series[0]->stacks, &info, &out, e) < 0)
+	if (profile_encode(&b->series[0]->stacks, &info, &out, e) < 0 ||
+	    io_write_all(s->output.fd, out.p, out.n, e) < 0)
 		return -1;
-	if (s->config.to_stdout)
-		return io_write_all(STDOUT_FILENO, out.p, out.n, e);
-	return io_write_file(s->config.output, out.p, out.n, 0644, e);
+	return output_publish(&s->output, e);
 }
 
 int sink_ship(void *sink, struct batch *b, struct err *e)
@@ -88,5 +95,6 @@ int sink_finish(struct sink *s, struct pusher_stats *ret, struct err *e)
 void sink_deinit(struct sink *s)
 {
 	pusher_free(s->pusher);
+	output_deinit(&s->output);
 	*s = SINK_INIT;
 }

@@ -9,6 +9,7 @@
 #include "agent-lite/batch.h"
 #include "agent-lite/options.h"
 #include "agent-lite/pusher.h"
+#include "base/output.h"
 
 struct sink_config {
 	const char *server; /* NULL: none; then one of the next two */
@@ -21,12 +22,14 @@ struct sink_config {
 struct sink {
 	struct sink_config config; /* strings borrowed */
 	struct pusher *pusher;
+	struct output output; /* without a server */
 	char node[256];
 };
 
-#define SINK_INIT ((struct sink){.pusher = NULL})
+#define SINK_INIT ((struct sink){.output = OUTPUT_INIT})
 
 void sink_config_of(const struct options *o, struct sink_config *ret);
+/* Opens a file right away: that it cannot be written must not come out after an hour of sampling. */
 int sink_open(struct sink *s, const struct sink_config *config, struct err *e) MUST_CHECK;
 /* True when batches should be merged into one series, and shipped once. */
 bool sink_is_file(const struct sink *s);

@@ -87,6 +87,22 @@ def server_away_says_so(case):
 
 
 @test
+def mistakes_are_told_before_sampling(case):
+    """an output that cannot be written, no time to sample, a folder that is no cgroup: at once, in one sentence"""
+    def refused(*argv):
+        done = subprocess.run([program("unhex-agent"), *argv], capture_output=True, text=True, check=False, timeout=50)
+        return done.returncode, done.stderr.splitlines()[0]
+
+    code, said = refused("--once", "10m", "-o", case.path("none", "x.pb.gz"))
+    assert code == 1 and case.path("none", "x.pb.gz") in said and "No such file" in said, (code, said)
+    code, said = refused("--once", "0s", "--stdout")
+    assert (code, said) == (2, "unhex-agent: --once must be at least 100ms")
+    code, said = refused("--once", "10m", "--cgroup", case.folder, "-o", case.path("x.pb.gz"))
+    assert code == 1 and "is not in a cgroup v2 hierarchy, which is required" in said, (code, said)
+    assert os.listdir(case.folder) == [], os.listdir(case.folder)
+
+
+@test
 def no_rights(case):
     """without capabilities it says which are missing"""
     if os.geteuid() != 0:
