@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/dwarf_function.h"
 
 #include "base/mem.h"
+#include "symbolizer/indexer/dwarf_walk.h"
 #include <dwarf.h>
 
 void dwarf_functions_init(struct dwarf_functions *f, struct elf_image *img, struct uhx_builder *b,
@@ -185,9 +186,10 @@ static int walk_scopes(struct dwarf_functions *f, Dwarf_Die *function, uhx_id ro
 {
 	Dwarf_Die at[DWARF_DEPTH_MAX];
 	uhx_id scope[DWARF_DEPTH_MAX];
+	struct dwarf_walk walk = {0};
 	size_t depth = 0;
 
-	if (dwarf_child(function, &at[0]))
+	if (!dwarf_walk_child(&walk, function, &at[0]))
 		return 0;
 	scope[0] = root;
 	for (;;) {
@@ -197,11 +199,11 @@ static int walk_scopes(struct dwarf_functions *f, Dwarf_Die *function, uhx_id ro
 			return -1;
 		if (below && depth + 1 == DWARF_DEPTH_MAX)
 			f->too_deep = true;
-		else if (below && dwarf_child(&at[depth], &at[depth + 1]) == 0) {
+		else if (below && dwarf_walk_child(&walk, &at[depth], &at[depth + 1])) {
 			scope[++depth] = below;
 			continue;
 		}
-		while (dwarf_siblingof(&at[depth], &at[depth])) {
+		while (!dwarf_walk_sibling(&walk, &at[depth])) {
 			if (depth == 0)
 				return 0;
 			depth--;

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "symbolizer/indexer/dwarf_function.h"
+#include "symbolizer/indexer/dwarf_walk.h"
 #include "symbolizer/indexer/elf_inflate.h"
 #include <dwarf.h>
 #include <setjmp.h>
@@ -52,9 +53,10 @@ static bool holds_functions(int tag)
 static int walk_unit(struct scan *s, Dwarf_Die *unit, struct err *e)
 {
 	Dwarf_Die at[UNIT_DEPTH_MAX];
+	struct dwarf_walk walk = {0};
 	size_t depth = 0;
 
-	if (dwarf_child(unit, &at[0]))
+	if (!dwarf_walk_child(&walk, unit, &at[0]))
 		return 0;
 	for (;;) {
 		int tag = dwarf_tag(&at[depth]);
@@ -62,11 +64,11 @@ static int walk_unit(struct scan *s, Dwarf_Die *unit, struct err *e)
 		if (tag == DW_TAG_subprogram && dwarf_function_add(&s->functions, &at[depth], e))
 			return -1;
 		if (holds_functions(tag) && depth + 1 < UNIT_DEPTH_MAX &&
-		    dwarf_child(&at[depth], &at[depth + 1]) == 0) {
+		    dwarf_walk_child(&walk, &at[depth], &at[depth + 1])) {
 			depth++;
 			continue;
 		}
-		while (dwarf_siblingof(&at[depth], &at[depth])) {
+		while (!dwarf_walk_sibling(&walk, &at[depth])) {
 			if (depth == 0)
 				return 0;
 			depth--;

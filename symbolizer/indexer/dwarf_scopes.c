@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/dwarf_scopes.h"
 
 #include "base/mem.h"
+#include "symbolizer/indexer/dwarf_walk.h"
 #include <dwarf.h>
 
 #define IN_ALTERNATE_FILE (UINT64_C(1) << 63)
@@ -85,9 +86,10 @@ static void walk_unit(struct dwarf_scopes *s, Dwarf_Die *unit)
 {
 	Dwarf_Die at[DWARF_NESTING_MAX];
 	uint32_t scope[DWARF_NESTING_MAX] = {0};
+	struct dwarf_walk walk = {0};
 	size_t depth = 0;
 
-	if (dwarf_child(unit, &at[0]))
+	if (!dwarf_walk_child(&walk, unit, &at[0]))
 		return;
 	for (;;) {
 		int tag = dwarf_tag(&at[depth]);
@@ -95,12 +97,12 @@ static void walk_unit(struct dwarf_scopes *s, Dwarf_Die *unit)
 		if (tag == DW_TAG_subprogram)
 			note_function(s, &at[depth], scope[depth]);
 		if (declares_functions(tag) && depth + 1 < DWARF_NESTING_MAX &&
-		    dwarf_child(&at[depth], &at[depth + 1]) == 0) {
+		    dwarf_walk_child(&walk, &at[depth], &at[depth + 1])) {
 			scope[depth + 1] = add_scope(s, &at[depth], scope[depth]);
 			depth++;
 			continue;
 		}
-		while (dwarf_siblingof(&at[depth], &at[depth])) {
+		while (!dwarf_walk_sibling(&walk, &at[depth])) {
 			if (depth == 0)
 				return;
 			depth--;

@@ -351,6 +351,30 @@ static void test_assembly_and_padding(void **state)
 	indexing_deinit(&x);
 }
 
+// Sixty namespaces, each in the one before, each with its own first child as its sibling: whoever follows
+// both walks 2^60 entries. The function behind them is found all the same.
+static void test_siblings_that_are_children(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	assert_int_equal(toolbox_run(
+		"{ echo '.text\n.globl f\n.type f,@function\nf: nop\nret\n.size f,.-f\n"
+		".section .debug_abbrev,\"\",@progbits\n.byte 1,0x11,1,0,0\n.byte 2,0x39,1,1,0x13,0,0\n"
+		".byte 3,0x2e,0,3,8,0x11,1,0x12,6,0,0\n.byte 0\n"
+		".section .debug_info,\"\",@progbits\ncu: .long end-version\nversion: .short 4\n"
+		".long 0\n.byte 8,1'; "
+		"for i in $(seq 60); do echo \"n$i: .byte 2\n.long n$((i + 1))-cu\"; done; echo 'n61:'; "
+		"for i in $(seq 60); do echo '.byte 3\n.asciz \"f\"\n.quad f\n.long 2\n.byte 0'; done; "
+		"echo '.byte 0\nend:\n.section .note.GNU-stack,\"\",@progbits'; } >nest.s && "
+		"gcc -nostdlib -shared nest.s -o nest"), 0);
+	indexing_run(&x, "nest", NULL, NULL);
+	uhx_lookup(x.index, toolbox_nm("nest", "f"), &frames);
+	assert_int_equal(frames.n, 1);
+	assert_true(str_is(frames.frame[0].system_name, "f"));
+	indexing_deinit(&x);
+}
+
 // Names and lines from the debug file, headers from the executable, whichever comes first.
 static void test_two_files(void **state)
 {
@@ -445,6 +469,7 @@ int main(void)
 		cmocka_unit_test(test_g1),	     cmocka_unit_test(test_split),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_siblings_that_are_children),
 		cmocka_unit_test(test_dwz),	     cmocka_unit_test(test_rust),
 	};
 
