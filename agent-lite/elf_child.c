@@ -157,6 +157,8 @@ static int spawn_child(struct elf_child *c, int sock)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
 	posix_spawn_file_actions_adddup2(&actions, sock, CHILD_FD);
+	// Ours are all O_CLOEXEC, but whoever started us may have left some that are not.
+	posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_FD + 1);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
