@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "upload-cli/output.h"
+#include "base/output.h"
 
 #include "tests/unit/toolbox.h"
 #include "base/testing.h"
