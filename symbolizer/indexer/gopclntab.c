@@ -135,6 +135,14 @@ struct inlined_call {
 	struct go_inlined record;
 };
 
+// What leads nowhere need not be followed again for the next row.
+static uhx_id give_up(struct reader *r, const struct inlined_call *chain, size_t n, uhx_id physical)
+{
+	for (size_t i = 0; i < n; i++)
+		r->scopes[chain[i].index] = physical;
+	return physical;
+}
+
 // Outwards from `index`, up to a scope that exists already, which is returned; the calls on the
 // way go to chain, innermost first.
 static uhx_id walk_out(struct reader *r, const struct go_function *f, int32_t index,
@@ -152,12 +160,13 @@ static uhx_id walk_out(struct reader *r, const struct go_function *f, int32_t in
 		}
 		chain[n].index = index;
 		if (!go_module_inlined(r->in, &r->table, &r->module, f, index, &chain[n].record))
-			return physical;
+			return give_up(r, chain, n + 1, physical);
 		index = place_at(r, chain[n].record.parent_pc).inlined;
 		n++;
 	}
-	// A chain that leads in a circle never ends.
-	*ret_n = n < FRAMES_MAX ? n : 0;
+	if (n == FRAMES_MAX) // a chain that leads in a circle never ends
+		return give_up(r, chain, n, physical);
+	*ret_n = n;
 	return physical;
 }
 
