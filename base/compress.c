@@ -30,17 +30,6 @@ enum encoding encoding_sniff(struct str bytes)
 	return ENCODING_IDENTITY;
 }
 
-const char *encoding_name(enum encoding enc)
-{
-	static const char *const names[] = {
-		[ENCODING_IDENTITY] = "identity",
-		[ENCODING_GZIP] = "gzip",
-		[ENCODING_ZSTD] = "zstd",
-	};
-
-	return names[enc];
-}
-
 static size_t room_of(const struct buf *out)
 {
 	return out->max - MIN(out->n, out->max);
@@ -124,6 +113,26 @@ int gzip_decompress(struct str in, struct buf *out, struct err *e)
 			return -1;
 	} while (!is_padding(in));
 	return 0;
+}
+
+int zlib_decompress(struct str in, void *out, size_t n, struct err *e)
+{
+	_cleanup_(libdeflate_free_decompressorp) struct libdeflate_decompressor *d =
+		libdeflate_alloc_decompressor();
+
+	if (!d)
+		return err_nomem(e);
+	switch (libdeflate_zlib_decompress(d, in.p, in.n, out, n, NULL)) {
+	case LIBDEFLATE_SUCCESS:
+		return 0;
+	case LIBDEFLATE_SHORT_OUTPUT:
+		return err_set(e, ERR_BAD_ENCODING, "zlib data is shorter than the %zu bytes announced", n);
+	case LIBDEFLATE_INSUFFICIENT_SPACE:
+		return err_set(e, ERR_BAD_ENCODING, "zlib data is longer than the %zu bytes announced", n);
+	case LIBDEFLATE_BAD_DATA:
+		break;
+	}
+	return err_set(e, ERR_BAD_ENCODING, "zlib data is damaged or cut off");
 }
 
 int gzip_compress(struct str in, int level, struct buf *out, struct err *e)

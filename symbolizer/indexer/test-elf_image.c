@@ -171,6 +171,55 @@ static void test_section_outside(void **state)
 	refuse("outside", ERR_BAD_ELF, "truncated: section .symtab");
 }
 
+static Elf64_Chdr *first_compressed(char *bytes)
+{
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)bytes;
+	Elf64_Shdr *sections = (Elf64_Shdr *)(void *)(bytes + header->e_shoff);
+
+	for (size_t i = 1; i < header->e_shnum; i++)
+		if (sections[i].sh_flags & SHF_COMPRESSED)
+			return (Elf64_Chdr *)(void *)(bytes + sections[i].sh_offset);
+	fail_msg("no section was compressed");
+	return NULL;
+}
+
+static void refuse_section(struct str file, const char *why)
+{
+	struct indexing x;
+
+	toolbox_write("damaged", file);
+	indexing_run(&x, "damaged", NULL, NULL);
+	assert_null(x.index);
+	assert_int_equal(x.error.kind, ERR_BAD_ELF);
+	assert_non_null(strstr(x.error.msg, "damaged: compressed section .debug_"));
+	if (!strstr(x.error.msg, why))
+		fail_msg("'%s' does not say '%s'", x.error.msg, why);
+	indexing_deinit(&x);
+}
+
+static void test_damaged_compression(void **state)
+{
+	Elf64_Chdr *chdr;
+	size_t n;
+	char *bytes;
+
+	(void)state;
+	assert_int_equal(toolbox_run("objcopy --compress-debug-sections=zlib full zipped"), 0);
+	bytes = toolbox_read("zipped", &n);
+	chdr = first_compressed(bytes);
+	chdr->ch_size++;
+	refuse_section((struct str){bytes, n}, "zlib data is shorter than");
+	chdr->ch_size -= 2;
+	refuse_section((struct str){bytes, n}, "zlib data is longer than");
+	chdr->ch_size++;
+	chdr->ch_type = 77;
+	refuse_section((struct str){bytes, n}, "unknown compression 77");
+	chdr->ch_type = ELFCOMPRESS_ZLIB;
+	((char *)(chdr + 1))[0] ^= 0x55;
+	refuse_section((struct str){bytes, n}, "zlib data is damaged or cut off");
+	free(bytes);
+}
+
 static void test_relocatable(void **state)
 {
 	struct indexing x;
@@ -207,7 +256,7 @@ int main(void)
 		cmocka_unit_test(test_identity),    cmocka_unit_test(test_links),
 		cmocka_unit_test(test_code),	    cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_section_outside), cmocka_unit_test(test_relocatable),
-		cmocka_unit_test(test_core),
+		cmocka_unit_test(test_core),	    cmocka_unit_test(test_damaged_compression),
 	};
 
 	return cmocka_run_group_tests(tests, setup, toolbox_teardown);
