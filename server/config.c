@@ -30,7 +30,7 @@ static void fill_table(struct config *c)
 			       "dir)"),
 		OPTION(port_file, "port-file", OPT_STRING, .arg = "FILE",
 		       .help = "write the port there once it is open"),
-		OPTION(config_file, "config", OPT_STRING, .arg = "FILE", .flag_only = true,
+		OPTION(config_file, "config", OPT_STRING, .arg = "FILE",
 		       .help = "read `key = value` lines, keys as the options here"),
 		OPTION(check_config, "check-config", OPT_FLAG, .flag_only = true,
 		       .help = "check options and files, then exit"),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/config.h"
 
+#include "base/io.h"
 #include "base/testing.h"
+#include <stdio.h>
 
 static int load(struct config *c, struct err *e, const char *a, const char *b)
 {
@@ -63,6 +65,37 @@ static void the_environment_is_read(UNUSED void **state)
 	config_deinit(&c);
 	unsetenv("UNHEX_LISTEN");
 	unsetenv("UNHEX_UPSTREAM");
+}
+
+// Precedence: flag, environment, file, wherever the name of the file comes from.
+static void the_environment_names_the_file(UNUSED void **state)
+{
+	static const struct str text = STR("queue = 7\nmax-waiting = 8\nlisten = 127.0.0.1:1\n");
+	struct err e = ERR_INIT;
+	char dir[64];
+	char path[96];
+	struct config c;
+
+	test_dir_make(dir);
+	snprintf(path, sizeof(path), "%s/unhexd.conf", dir);
+	assert_ok(io_write_file(path, text.p, text.n, 0600, &e));
+	setenv("UNHEX_CONFIG", path, 1);
+	setenv("UNHEX_QUEUE", "9", 1);
+	assert_ok(load(&c, &e, "--listen=127.0.0.1:2", NULL));
+	assert_int_equal(c.max_waiting, 8);
+	assert_int_equal(c.queue, 9);
+	assert_string_equal(c.listen, "127.0.0.1:2");
+	config_deinit(&c);
+	setenv("UNHEX_CONFIG", "/nowhere/unhexd.conf", 1);
+	assert_int_equal(load(&c, &e, NULL, NULL), -1);
+	assert_non_null(strstr(e.msg, "/nowhere/unhexd.conf"));
+	config_deinit(&c);
+	assert_ok(load(&c, &e, "--config", path));
+	assert_int_equal(c.max_waiting, 8);
+	config_deinit(&c);
+	unsetenv("UNHEX_CONFIG");
+	unsetenv("UNHEX_QUEUE");
+	test_dir_remove(dir);
 }
 
 static void what_cannot_work_is_refused(UNUSED void **state)
@@ -127,6 +160,7 @@ int main(void)
 		cmocka_unit_test(defaults_are_those_of_the_interface),
 		cmocka_unit_test(upstreams_default_to_the_clients_own),
 		cmocka_unit_test(the_environment_is_read),
+		cmocka_unit_test(the_environment_names_the_file),
 		cmocka_unit_test(what_cannot_work_is_refused),
 		cmocka_unit_test(a_store_folder_can_be_named),
 		cmocka_unit_test(help_and_version_are_told_apart),
