@@ -73,7 +73,9 @@ int door_binaries(struct request *rq, struct err *e)
 	struct str after = STR_EMPTY;
 	uint64_t limit;
 
-	(void)request_arg(rq, "after", &after);
+	// The answer calls it "next"; who hands that back under the same name means this.
+	if (!request_arg(rq, "after", &after))
+		(void)request_arg(rq, "next", &after);
 	if (request_u64(rq, "limit", LIST_DEFAULT, LIST_MAX, &limit, e))
 		return -1;
 	if (catalog_list_json(app_of(rq)->catalog, after, (size_t)MAX(limit, 1), &out, e)) {

@@ -26,6 +26,17 @@ def nothing_stored(server):
 
 
 @test
+def objects(case):
+    """a relocatable object is refused at the door"""
+    server = case.server()
+    elf = case.compile("busy.c", "busy.o", "-c", "-g")
+    ident = case.unhex("build-id", elf).stdout.split()[-1]
+    answer = server.request("PUT", f"/v1/debuginfo/{ident}", body=open(elf, "rb").read())
+    assert answer.status == 415 and answer.json()["code"] == "unsupported_type", answer
+    assert "relocatable object" in answer.json()["detail"], answer
+
+
+@test
 def truncated_and_corrupt_elf(case):
     """truncated anywhere, or with bytes flipped: 201 for what still has its ID, else 415 with a reason; never a crash"""
     full, ident = subject(case)

@@ -41,6 +41,34 @@ def silent_upstream(case):
 
 
 @test
+def not_built_yet(case):
+    """calls of the interface that are to come answer 501; /metadata speaks plain text like its siblings"""
+    server = case.server()
+    for path, hint in (("/v1/debuginfo/wanted", "/v1/missing"), ("/v1/uploads", "PUT /v1/debuginfo/ID")):
+        answer = server.post(path, b'{"build_ids":["aabbcc"]}', "application/json")
+        assert answer.status == 501 and answer.json()["code"] == "not_implemented", answer
+        assert hint in answer.json()["detail"], answer
+    for path in ("/metadata?key=glob&value=x", "/buildid/aabbccdd/metadata", "/buildid/aabbccdd/debuginfo"):
+        answer = server.get(path)
+        assert answer.status == 404 and answer.headers["Content-Type"].startswith("text/plain"), (path, answer)
+
+
+@test
+def listing_by_pages(case):
+    """next goes back as after, or as next"""
+    server = case.server()
+    for n in range(3):
+        body = open(case.compile("busy.c", f"busy{n}", f"-Wl,--build-id=0x{n}{n}{n}{n}"), "rb").read()
+        assert server.request("PUT", f"/v1/debuginfo/{n}{n}{n}{n}", body=body).status == 201
+    first = server.get("/v1/debuginfo?limit=2").json()
+    assert len(first["binaries"]) == 2 and first["next"], first
+    for name in ("after", "next"):
+        rest = server.get(f"/v1/debuginfo?limit=2&{name}={first['next']}").json()
+        assert len(rest["binaries"]) == 1 and rest["next"] is None, rest
+        assert rest["binaries"][0] not in first["binaries"]
+
+
+@test
 def buildid_semantics(case):
     """HEAD, one Range, If-Range, ETag and 304, 416, 406, zstd on the wire"""
     need("zstd")
