@@ -6,8 +6,10 @@
 #include "base/io.h"
 #include "base/opt.h"
 #include "server/auth.h"
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 struct arguments {
 	char *data_dir;
@@ -36,9 +38,10 @@ static int list_tokens(struct catalog *c, const struct arguments *a, struct err 
 	_cleanup_free_ struct token_info *tokens = NULL;
 	size_t n = 0;
 
-	(void)a;
 	if (token_list(c, &tokens, &n, e))
 		return -1;
+	if (!n)
+		fprintf(stderr, "There are no tokens in %s.\n", a->data_dir);
 	for (size_t i = 0; i < n; i++) {
 		char scopes[AUTH_SCOPES_TEXT];
 		char when[32];
@@ -72,20 +75,34 @@ static subcommand_fn *find(const char *name)
 	return NULL;
 }
 
+// Only `create` may come before the server's first start; elsewhere a folder without a catalog is a mistake.
+static int open_catalog(const struct arguments *a, bool may_make, struct catalog **ret, struct err *e)
+{
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/catalog.db", a->data_dir) >= sizeof(path))
+		return err_set(e, ERR_USAGE, "--data-dir is too long");
+	if (!may_make && access(path, F_OK))
+		return errno == ENOENT || errno == ENOTDIR
+			       ? err_set(e, ERR_NOT_FOUND, "there is no data dir of unhexd at %s (no catalog.db)",
+					 a->data_dir)
+			       : err_sys(e, errno, "%s", path);
+	if (may_make && io_mkdirs(a->data_dir, 0700, e))
+		return -1;
+	return catalog_open(path, ret, e);
+}
+
 static int run(const struct arguments *a, const char *word, struct err *e)
 {
 	subcommand_fn *fn = find(word);
 	struct catalog *catalog;
-	char path[PATH_MAX];
 	int rc;
 
 	if (!fn)
 		return err_set(e, ERR_USAGE, "'token %s' is not create, list or revoke", word);
 	if (!a->data_dir)
 		return err_set(e, ERR_USAGE, "token %s needs --data-dir", word);
-	if ((size_t)snprintf(path, sizeof(path), "%s/catalog.db", a->data_dir) >= sizeof(path))
-		return err_set(e, ERR_USAGE, "--data-dir is too long");
-	if (io_mkdirs(a->data_dir, 0700, e) || catalog_open(path, &catalog, e))
+	if (open_catalog(a, fn == create_token, &catalog, e))
 		return -1;
 	rc = fn(catalog, a, e);
 	catalog_close(catalog);
@@ -119,7 +136,7 @@ int token_command(int argc, char **argv)
 		 .type = OPT_STRING,
 		 .target = &a.data_dir,
 		 .arg = "DIR",
-		 .help = "the server's data dir; made when missing",
+		 .help = "the server's data dir; create makes it when missing",
 		 .group = "Options"},
 		{.name = "name",
 		 .type = OPT_STRING,

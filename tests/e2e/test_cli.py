@@ -90,6 +90,23 @@ def addresses_in_step(case):
 
 
 @test
+def tokens_of_nowhere(case):
+    """token list and revoke make no folder; an empty list says that it is"""
+    nowhere = case.path("nowhere")
+    for words in (("list",), ("revoke", "--name", "ci")):
+        done = run(program("unhexd"), "token", *words, "--data-dir", nowhere, check=False)
+        assert done.returncode == 3 and "there is no data dir of unhexd at " + nowhere in done.stderr, done
+        assert not os.path.exists(nowhere)
+    data = case.path("data")
+    run(program("unhexd"), "token", "create", "--data-dir", data, "--name", "ci")
+    run(program("unhexd"), "token", "revoke", "--data-dir", data, "--name", "ci")
+    assert "revoked" in run(program("unhexd"), "token", "list", "--data-dir", data).stdout
+    case.server(name="fresh").stop()
+    done = run(program("unhexd"), "token", "list", "--data-dir", case.path("fresh"))
+    assert done.stdout == "" and "There are no tokens" in done.stderr, done
+
+
+@test
 def tokens(case):
     """a token made before the first start guards uploads: 401 without, 403 with the wrong scope, 201 with it"""
     full = case.compile("shapes.cc", "shapes", "-O2", "-g", compiler="g++")
