@@ -54,6 +54,27 @@ def subject(case):
 
 
 @test
+def series_have_names(case):
+    """a series without __name__ is refused by name; one without service_name gets unknown_service"""
+    _, ident, address = subject(case)
+    server = case.server()
+
+    def push(*labels):
+        pairs = [{"name": n, "value": v} for n, v in labels]
+        samples = [{"rawProfile": base64.b64encode(profile_of(ident, address)).decode()}]
+        body = {"series": [{"labels": pairs, "samples": samples}]}
+        return server.post(PUSH, json.dumps(body).encode(), "application/json")
+
+    refused = push(("service_name", "shop"), ("zone", "b"))
+    assert refused.status == 400 and refused.json()["code"] == "invalid_argument", refused
+    assert 'series[0] {service_name="shop", zone="b"} has no label __name__' in refused.json()["message"], refused
+    assert push(("zone", "b"), ("__name__", "process_cpu")).status == 200
+    found = wait_until(lambda: (lambda r: r.status == 200 and r)(
+        query(server, '{service_name="unknown_service",zone="b"}', check=False)), what="the defaulted series")
+    assert found.status == 200
+
+
+@test
 def push_then_query(case):
     """protobuf and JSON pushes, gzip or not, come out merged and named; go tool pprof reads the result"""
     full, ident, address = subject(case)
