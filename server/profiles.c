@@ -90,7 +90,8 @@ static struct str body_of(const struct arrival *a)
 	return (struct str){a->record + RECORD_HEADER, a->n - RECORD_HEADER};
 }
 
-static struct arrival *arrival_from_request(struct profiles *p, const struct push_request *rq)
+static struct arrival *arrival_from_request(struct profiles *p, const struct push_request *rq,
+					    struct err *e)
 {
 	struct buf record = BUF_INIT(RECORD_MAX);
 	struct arrival *a = NULL;
@@ -99,8 +100,11 @@ static struct arrival *arrival_from_request(struct profiles *p, const struct pus
 	buf_append_c(&record, RECORD_VERSION);
 	buf_append(&record, &received, sizeof(received));
 	push_request_encode(rq, &record);
-	if (!record.failed)
+	if (buf_check(&record, "the push", e) == 0) {
 		a = arrival_new(p, buf_str(&record));
+		if (!a)
+			err_nomem(e);
+	}
 	buf_deinit(&record);
 	return a;
 }
@@ -220,9 +224,9 @@ int profiles_push(struct profiles *p, struct str body UNUSED, const struct push_
 
 	if (check_request(p, rq, e) < 0)
 		return -1;
-	a = arrival_from_request(p, rq);
+	a = arrival_from_request(p, rq, e);
 	if (!a)
-		return err_nomem(e);
+		return -1;
 	a->done = done;
 	a->done_ctx = ctx;
 	if (reserve_bytes(p, a->n, e) < 0) {

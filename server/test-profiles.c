@@ -2,6 +2,7 @@
 /* Profiles in and out, over real stores; crashes, full disks, and queries at the wrong moment. */
 #include "server/profiles_testing.h"
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -229,6 +230,32 @@ static void test_stopping_without_a_store(void **state)
 	start(l);
 	assert_int_equal(segments(l), 0);
 	assert_int_equal(total(l, ""), 3);
+}
+
+// The log takes no record of more than 256 MiB; an ID counts as well.
+static void test_push_larger_than_a_record(void **state)
+{
+	struct place *l = *state;
+	size_t n = MIB(256);
+	char *id = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct push_profile profile = {.id = {id, n}};
+	struct push_series series = {.profiles = &profile, .profile_count = 1};
+	struct push_request rq = {&series, 1};
+	struct buf raw = BUF_INIT(KIB(64));
+	struct ack a = ACK_INIT;
+	struct err e = ERR_INIT;
+
+	assert_ptr_not_equal(id, MAP_FAILED);
+	start(l);
+	encode(&(struct sample){.service = "shop", .value = 1}, &raw);
+	profile.raw = buf_str(&raw);
+	assert_int_equal(profiles_push(l->profiles, STR_EMPTY, &rq, on_done, &a, &e), -1);
+	assert_err(&e, ERR_TOO_LARGE, "the push is larger than the limit of 268435456 bytes");
+	assert_int_equal(a.told, 0);
+	push_value(l, "shop", 3);
+	assert_int_equal(total(l, ""), 3);
+	buf_deinit(&raw);
+	munmap(id, n);
 }
 
 /* ---- crashes and full disks ------------------------------------------------------------------ */
@@ -472,6 +499,7 @@ int main(void)
 		TEST(test_odd_times),
 		TEST(test_memory_has_a_cap),
 		TEST(test_stopping_without_a_store),
+		TEST(test_push_larger_than_a_record),
 		TEST(test_crash_with_a_head),
 		TEST(test_crash_before_the_release),
 		TEST(test_another_log),
