@@ -65,6 +65,7 @@ struct arrival {
 	profiles_done *done;
 	void *done_ctx;
 	uint64_t position;
+	bool replayed; /* an earlier process may have looked at it */
 	size_t n;
 	char record[]; /* version byte, 8 bytes received_unix_ns, PushRequest */
 };
@@ -245,10 +246,10 @@ int profiles_push(struct profiles *p, struct str body UNUSED, const struct push_
 
 /*
  * A first look at what a profile needs: starts the fetches its binaries want and notes the weight
- * of what cannot be named now. The names found here are not kept: the window's merged profile is
- * symbolized once.
+ * of what cannot be named now, once: not of what a replay brings again. The names found here are
+ * not kept: the window's merged profile is symbolized once.
  */
-static int look(struct profiles *p, struct pprof *decoded, struct arena *arena, struct err *e)
+static int look(struct profiles *p, bool replayed, struct pprof *decoded, struct err *e)
 {
 	struct seen_batch batch;
 	struct symbolize_options options = {.on_module = seen_batch_note, .on_module_ctx = &batch};
@@ -256,13 +257,13 @@ static int look(struct profiles *p, struct pprof *decoded, struct arena *arena, 
 	struct binaries_view *view;
 	int r;
 
-	if (seen_batch_init(&batch, arena, e) < 0)
+	if (seen_batch_init(&batch, decoded->arena, e) < 0)
 		return -1;
 	if (binaries_view_new(p->cfg.binaries, &view, e) < 0)
 		return -1;
 	r = pprof_symbolize(decoded, binaries_view_resolver(view), &options, &stats, e);
 	binaries_view_free(view);
-	if (r == 0)
+	if (r == 0 && !replayed)
 		r = seen_batch_add(&batch, p->cfg.catalog, e);
 	return r;
 }
@@ -294,7 +295,7 @@ static int try_keep(struct profiles *p, const struct arrival *a, const struct pu
 		struct err looked = ERR_INIT;
 
 		metric_add(&pushes, PUSH_KEPT, 1);
-		if (look(p, &decoded, &arena, &looked) < 0)
+		if (look(p, a->replayed, &decoded, &looked) < 0)
 			log_err(LOG_WARN, "profile_look", &looked, NULL);
 	}
 	arena_deinit(&arena);
@@ -642,6 +643,7 @@ static int replay_one(void *ctx, uint64_t position, struct str record, struct er
 	if (!a)
 		return err_nomem(e);
 	a->position = position;
+	a->replayed = true;
 	pthread_mutex_lock(&p->lock);
 	p->arriving_bytes += a->n;
 	enqueue(p, a);

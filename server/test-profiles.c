@@ -328,6 +328,43 @@ static void test_crash_before_the_release(void **state)
 	test_dir_remove(kept);
 }
 
+static void wait_for_weight(struct place *l, const char *weight)
+{
+	time_t until = time(NULL) + PATIENCE_S;
+	bool there = false;
+
+	while (!there && time(NULL) < until) {
+		struct buf json = BUF_INIT(MIB(1));
+		struct err e = ERR_INIT;
+
+		assert_ok(catalog_missing_json(l->catalog, 10, &json, &e));
+		there = strstr(buf_str(&json).p, weight) != NULL;
+		buf_deinit(&json);
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	assert_true(there);
+}
+
+// What was looked at before the crash has lost its weight once, however often it is replayed.
+static void test_replay_weighs_nothing(void **state)
+{
+	struct place *l = *state;
+	struct place after = {.window_ms = NEVER_MS, .head_bytes = HEAD_BYTES};
+	char dir[64];
+
+	start(l);
+	push_value(l, "shop", 3);
+	wait_for_weight(l, "\"weight\":3,");
+	copy_place(l, dir);
+	memcpy(after.indexer, l->indexer, sizeof(after.indexer));
+	start_in(&after, dir);
+	push_value(&after, "shop", 10);
+	wait_for_weight(&after, "\"weight\":13,");
+	assert_int_equal(total(&after, ""), 13);
+	stop(&after);
+	test_dir_remove(dir);
+}
+
 // Positions begin anew in another log: what was noted of the old one does not count for it.
 static void test_another_log(void **state)
 {
@@ -502,6 +539,7 @@ int main(void)
 		TEST(test_push_larger_than_a_record),
 		TEST(test_crash_with_a_head),
 		TEST(test_crash_before_the_release),
+		TEST(test_replay_weighs_nothing),
 		TEST(test_another_log),
 		TEST(test_ids_count_once),
 		TEST(test_killed_child),
