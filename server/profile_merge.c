@@ -88,6 +88,7 @@ static int compact(struct profile_merge *m, struct err *e)
 	if (profile_merge_finish(m, &arena, &merged, e) == 0 && pprof_encode(&merged, &merged_bytes, e) == 0 &&
 	    profile_merge_keep(&one, buf_str(&merged_bytes), e) == 0) {
 		profile_merge_deinit(m);
+		one.merged = one.bytes;
 		*m = one;
 		r = 0;
 	}
@@ -98,9 +99,9 @@ static int compact(struct profile_merge *m, struct err *e)
 
 int profile_merge_add(struct profile_merge *m, struct str pprof, struct err *e)
 {
-	size_t before = m->count > 1 ? m->bytes : 0;
+	size_t room = MAX((size_t)PROFILE_MERGE_BATCH, 2 * m->merged);
 
-	if (before && before + pprof.n > PROFILE_MERGE_BATCH && compact(m, e) < 0)
+	if (m->count > 1 && m->bytes + pprof.n > room && compact(m, e) < 0)
 		return -1;
 	return profile_merge_keep(m, pprof, e);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Merging any number of encoded profiles in bounded memory: inputs are kept as bytes; when they pass
- * PROFILE_MERGE_BATCH they are merged into one. Owned by one thread.
+ * PROFILE_MERGE_BATCH, or twice what the last merge left if that is more, they are merged into one: so a
+ * large result is not merged anew with every small input. Owned by one thread.
  */
 #ifndef SERVER_PROFILE_MERGE_H
 #define SERVER_PROFILE_MERGE_H
@@ -17,9 +18,10 @@ struct profile_merge {
 	struct profile_bytes *first; /* newest first; merging does not care */
 	size_t count;
 	size_t bytes;
+	size_t merged; /* bytes of what the last merge left; 0: there was none */
 };
 
-#define PROFILE_MERGE_INIT ((struct profile_merge){NULL, 0, 0})
+#define PROFILE_MERGE_INIT ((struct profile_merge){NULL, 0, 0, 0})
 
 void profile_merge_deinit(struct profile_merge *m);
 /* Copies the identity bytes; merges what is there when it has grown. ERR_BAD_PPROF, ERR_NOMEM. */
