@@ -71,9 +71,7 @@ static int check(void)
 
 static int fail(const struct err *err)
 {
-	fprintf(stderr, "unhex-agent: %s\n", err->msg);
-	if (err->kind == ERR_USAGE)
-		fprintf(stderr, "Try 'unhex-agent --help'.\n");
+	fprintf(stderr, "unhex-agent: %s%s\n", err->msg, err->kind == ERR_USAGE ? "; try --help" : "");
 	return err_exit_code(err->kind);
 }
 

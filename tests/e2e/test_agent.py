@@ -91,12 +91,13 @@ def mistakes_are_told_before_sampling(case):
     """an output that cannot be written, no time to sample, a folder that is no cgroup: at once, in one sentence"""
     def refused(*argv):
         done = subprocess.run([program("unhex-agent"), *argv], capture_output=True, text=True, check=False, timeout=50)
-        return done.returncode, done.stderr.splitlines()[0]
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        return done.returncode, done.stderr.strip()
 
     code, said = refused("--once", "10m", "-o", case.path("none", "x.pb.gz"))
     assert code == 1 and case.path("none", "x.pb.gz") in said and "No such file" in said, (code, said)
     code, said = refused("--once", "0s", "--stdout")
-    assert (code, said) == (2, "unhex-agent: --once must be at least 100ms")
+    assert (code, said) == (2, "unhex-agent: --once must be at least 100ms; try --help")
     code, said = refused("--once", "10m", "--cgroup", case.folder, "-o", case.path("x.pb.gz"))
     assert code == 1 and "is not in a cgroup v2 hierarchy, which is required" in said, (code, said)
     assert os.listdir(case.folder) == [], os.listdir(case.folder)
