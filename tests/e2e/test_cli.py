@@ -47,6 +47,19 @@ def usage_errors(case):
 
 
 @test
+def files_are_named_once(case):
+    """what is wrong with a file names it, once, and says nothing else"""
+    path = case.path("empty")
+    open(path, "w", encoding="ascii").close()
+    expected = f"unhex: {path}: not an ELF file\n"
+    for argv in (("build-id", path), ("extract", path, "-o", case.path("out")), ("addr2line", "-e", path, "0x10"),
+                 ("upload", "--dry-run", path)):
+        done = unhex(*argv)
+        assert (done.returncode, done.stderr) == (1, expected), (argv, done)
+    assert not os.path.exists(case.path("out"))
+
+
+@test
 def exit_codes(case):
     """3 not found, 4 refused, 5 unavailable, 6 partly"""
     full = case.compile("shapes.cc", "shapes", "-O2", "-g", compiler="g++")
