@@ -1,23 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/sink.h"
 
-#include "agent-lite/testing.h"
-
-static char dir[64];
-
-static int setup(void **state)
-{
-	(void)state;
-	test_dir_make(dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_dir_remove(dir);
-	return 0;
-}
+#include "tests/unit/toolbox.h"
+#include "base/testing.h"
 
 static void a_place_that_cannot_be_written_is_told_at_once(void **state)
 {
@@ -41,7 +26,7 @@ static void what_was_there_outlives_a_sink_without_profile(void **state)
 	struct buf b = BUF_INIT(100);
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/old", dir);
+	snprintf(path, sizeof(path), "%s/old", toolbox_dir);
 	assert_ok(io_write_file(path, "before", 6, 0644, &e));
 	assert_ok(sink_open(&s, &config, &e));
 	assert_true(sink_is_file(&s));
@@ -58,5 +43,5 @@ int main(void)
 		cmocka_unit_test(what_was_there_outlives_a_sink_without_profile),
 	};
 
-	return cmocka_run_group_tests_name("sink", tests, setup, teardown);
+	return cmocka_run_group_tests_name("sink", tests, toolbox_setup, toolbox_teardown);
 }
