@@ -88,6 +88,7 @@ static int set_up(struct binaries *b, struct err *e)
 		return -1;
 	if (flights_new(b, cfg->index_workers, &b->flights, e))
 		return -1;
+	catalog_asks_upstream(cfg->catalog, upstream_configured(cfg->upstream));
 	return queue_unindexed(b, e);
 }
 
@@ -131,6 +132,11 @@ void binaries_free(struct binaries *b)
 	map64_deinit(&b->retried);
 	pthread_mutex_destroy(&b->retried_lock);
 	free(b);
+}
+
+struct waiters *binaries_waiters(struct binaries *b)
+{
+	return b->waiters;
 }
 
 // ---- giving out ------------------------------------------------------------------------------------------

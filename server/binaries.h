@@ -22,6 +22,7 @@
 #include "symbolizer/resolver.h"
 
 struct binaries;
+struct waiters;
 
 struct binaries_config {
 	struct catalog *catalog;
@@ -70,6 +71,9 @@ struct binaries_waiting {
 };
 int binaries_wait(struct binaries *b, const struct binaries_view *v, const struct binaries_waiting *w,
 		  struct err *e) MUST_CHECK;
+
+/* Others may have requests wait here, too (server/waiters.h); all are woken by binaries_free(). */
+struct waiters *binaries_waiters(struct binaries *b);
 
 /* ---- taking in ------------------------------------------------------------------------------- */
 

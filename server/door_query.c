@@ -7,7 +7,10 @@
 #include "server/waiting.h"
 #include <stdio.h>
 
-enum { MATCH_MAX = 8 * 1024 };
+enum {
+	MATCH_MAX = 8 * 1024,
+	PUSHED_WAIT_MS = 10 * 1000, // for what was pushed before; milliseconds, but for a slow disk
+};
 static const int64_t DEFAULT_SPAN_NS = INT64_C(3600) * 1000000000;
 static const size_t ANSWER_MAX = GIB(1);
 
@@ -16,6 +19,7 @@ struct query {
 	struct profiles_query q;
 	struct binaries_view *view;
 	uint64_t deadline_ms;
+	bool waited; // for what was pushed before
 };
 
 static void query_free(void *state)
@@ -85,6 +89,15 @@ static int begin(struct request *rq, struct err *e)
 	return 0;
 }
 
+// Once: what comes meanwhile need not be waited for.
+static int wait_for_pushed(struct request *rq, struct query *q, struct err *e)
+{
+	if (q->waited)
+		return DOOR_DONE;
+	q->waited = true;
+	return wait_for_profiles(rq, app_of(rq)->profiles, clock_mono_ms() + PUSHED_WAIT_MS, e);
+}
+
 int door_query(struct request *rq, struct err *e)
 {
 	struct buf out = BUF_INIT(ANSWER_MAX);
@@ -94,6 +107,9 @@ int door_query(struct request *rq, struct err *e)
 	if (begin(rq, e))
 		return -1;
 	q = rq->state;
+	rc = wait_for_pushed(rq, q, e);
+	if (rc != DOOR_DONE)
+		return rc;
 	rc = profiles_query(app_of(rq)->profiles, &q->q, q->view, &out, e);
 	if (rc == 0)
 		rc = wait_for_view(rq, app_of(rq)->binaries, q->view, q->deadline_ms, e);

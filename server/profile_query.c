@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "server/profile_merge.h"
 #include "server/profiles_internal.h"
+#include "server/waiters.h"
 #include "symbolizer/pprof_symbolize.h"
 
 enum {
@@ -18,7 +19,6 @@ enum {
 	NAMES_MAX = 16,
 	NAME_MAX_BYTES = 128,
 	GZIP_LEVEL = 1,
-	ARRIVAL_WAIT_S = 10
 };
 
 struct collector {
@@ -212,25 +212,6 @@ static int write_out(struct collector *c, struct binaries_view *view, struct are
 	return r;
 }
 
-/*
- * Who pushed and was answered sees it: what was acknowledged before the query is in the head before
- * it is read. The profiles thread never waits for a request, so this ends; the limit is for a slow
- * disk.
- */
-static void wait_for_arrivals(struct profiles *p)
-{
-	struct timespec until;
-	uint64_t mine;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ARRIVAL_WAIT_S;
-	pthread_mutex_lock(&p->lock);
-	mine = p->arrived;
-	while (p->taken < mine && pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
-		;
-	pthread_mutex_unlock(&p->lock);
-}
-
 int profiles_query(struct profiles *p, const struct profiles_query *q, struct binaries_view *view,
 		   struct buf *out, struct err *e)
 {
@@ -243,7 +224,6 @@ int profiles_query(struct profiles *p, const struct profiles_query *q, struct bi
 		return err_nomem(e);
 	if (!q->match || !*q->match ||
 	    profile_matchers_parse(str_from(q->match), &matchers, e) == 0) {
-		wait_for_arrivals(p);
 		c->matchers = matchers;
 		c->from = q->from_unix_ns;
 		c->to = q->to_unix_ns;
@@ -255,4 +235,79 @@ int profiles_query(struct profiles *p, const struct profiles_query *q, struct bi
 	arena_deinit(&arena);
 	free(c);
 	return r;
+}
+
+/* ---- waiting for what arrived ---------------------------------------------------------------- */
+
+/* It holds the waiter until so many are taken, also where the waiter's time is over before. */
+struct arrival_wait {
+	struct arrival_wait *next;
+	struct waiter *waiter;
+	uint64_t until;
+};
+
+struct arrival_wait *profiles_waits_over(struct profiles *p)
+{
+	struct arrival_wait *first = p->waits;
+	struct arrival_wait **end = &p->waits;
+
+	while (*end && (*end)->until <= p->taken)
+		end = &(*end)->next;
+	if (end == &p->waits)
+		return NULL;
+	p->waits = *end;
+	*end = NULL;
+	if (!p->waits)
+		p->waits_last = NULL;
+	return first;
+}
+
+void profiles_waits_wake(struct arrival_wait *over)
+{
+	while (over) {
+		struct arrival_wait *next = over->next;
+
+		waiter_release(over->waiter);
+		free(over);
+		over = next;
+	}
+}
+
+/* False: all is taken in. */
+static bool wait_for_taken(struct profiles *p, struct arrival_wait *w)
+{
+	bool waits;
+
+	pthread_mutex_lock(&p->lock);
+	w->until = p->arrived;
+	waits = p->taken < p->arrived;
+	if (waits && p->waits_last)
+		p->waits_last->next = w;
+	else if (waits)
+		p->waits = w;
+	if (waits)
+		p->waits_last = w;
+	pthread_mutex_unlock(&p->lock);
+	return waits;
+}
+
+int profiles_wait(struct profiles *p, const struct binaries_waiting *what, struct err *e)
+{
+	struct waiter *waiter = waiter_new(binaries_waiters(p->cfg.binaries), what);
+	struct arrival_wait *w = mem_zalloc(sizeof(*w));
+
+	if (!waiter || !w) {
+		if (waiter)
+			waiter_drop(waiter);
+		free(w);
+		return err_nomem(e);
+	}
+	waiter_hold(waiter);
+	w->waiter = waiter;
+	if (wait_for_taken(p, w))
+		return waiter_start(waiter, e);
+	waiter_release(waiter);
+	waiter_drop(waiter);
+	free(w);
+	return BINARIES_SETTLED;
 }

@@ -428,11 +428,14 @@ static void begin_record(struct profiles *p, const struct arrival *a)
 
 static void end_record(struct profiles *p, struct arrival *a)
 {
+	struct arrival_wait *over;
+
 	pthread_mutex_lock(&p->lock);
 	p->arriving_bytes -= a->n;
 	p->taken++;
-	pthread_cond_broadcast(&p->changed);
+	over = profiles_waits_over(p);
 	pthread_mutex_unlock(&p->lock);
+	profiles_waits_wake(over);
 	free(a);
 }
 

@@ -43,13 +43,21 @@ typedef void profiles_done(void *ctx, const struct err *failure);
 int profiles_push(struct profiles *p, struct str body, const struct push_request *rq,
 		  profiles_done *done, void *ctx, struct err *e) MUST_CHECK;
 
+/*
+ * Who pushed and was answered wants to see it: calls wake(ctx) once, from another thread, when all that was
+ * acknowledged until now has been taken in, or wait_ms is over. BINARIES_SETTLED: it has been already, and
+ * wake is not called. ERR_OVERLOADED, ERR_NOMEM.
+ */
+int profiles_wait(struct profiles *p, const struct binaries_waiting *what, struct err *e) MUST_CHECK;
+
 struct profiles_query {
 	const char *match; /* "" or NULL: everything */
 	int64_t from_unix_ns;
 	int64_t to_unix_ns;
 };
 /*
- * Blocking. Appends a gzip pprof. ERR_NOT_FOUND: nothing matches; ERR_BAD_REQUEST: bad matcher, or several
+ * CPU and disk, no waiting: of what was pushed, what profiles_wait() does not wait for is there. Appends a
+ * gzip pprof. ERR_NOT_FOUND: nothing matches; ERR_BAD_REQUEST: bad matcher, or several
  * profile types match and __name__ is not given (the message lists them). The view collects what is pending.
  */
 int profiles_query(struct profiles *p, const struct profiles_query *q, struct binaries_view *view,

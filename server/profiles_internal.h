@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 struct arrival;
+struct arrival_wait;
 
 struct profiles {
 	struct profiles_config cfg;
@@ -25,6 +26,7 @@ struct profiles {
 	struct arrival *arrivals, *arrivals_last;
 	size_t arriving_bytes;	 /* records between push and head */
 	uint64_t arrived, taken; /* counts of records queued, and of those taken into the head */
+	struct arrival_wait *waits, *waits_last; /* for `taken` to get there, the nearest first */
 	struct head *open;	 /* the intake adds to it, and makes it the closing one */
 	struct head *closing;	 /* read-only while set; the writer ends it */
 	struct head *spare;	 /* the next open one */
@@ -39,5 +41,9 @@ struct profiles {
 
 /* With the lock held. Frees it with the last reference. */
 void profiles_head_unref(struct head *h);
+
+/* With the lock held: the waits that `taken` has ended. To be handed on without the lock; NULL is fine. */
+struct arrival_wait *profiles_waits_over(struct profiles *p) MUST_CHECK;
+void profiles_waits_wake(struct arrival_wait *over);
 
 #endif

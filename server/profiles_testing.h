@@ -204,6 +204,19 @@ static void on_done(void *ctx, const struct err *failure)
 	pthread_mutex_unlock(&a->lock);
 }
 
+static void on_taken(void *ctx)
+{
+	on_done(ctx, NULL);
+}
+
+static void wait_told(struct ack *a)
+{
+	pthread_mutex_lock(&a->lock);
+	while (!a->told)
+		pthread_cond_wait(&a->changed, &a->lock);
+	pthread_mutex_unlock(&a->lock);
+}
+
 static int push_raw(struct place *l, const struct sample *s, struct str raw, struct ack *a,
 		    struct err *e)
 {
@@ -222,18 +235,14 @@ static int try_push(struct place *l, const struct sample *s, struct err *e)
 {
 	struct buf raw = BUF_INIT(MIB(128));
 	struct ack a = ACK_INIT;
-	unsigned failed = 0;
 	int rc;
 
 	encode(s, &raw);
 	rc = push_raw(l, s, buf_str(&raw), &a, e);
-	pthread_mutex_lock(&a.lock);
-	while (rc == 0 && !a.told)
-		pthread_cond_wait(&a.changed, &a.lock);
-	failed = a.failed;
-	pthread_mutex_unlock(&a.lock);
+	if (rc == 0)
+		wait_told(&a);
 	buf_deinit(&raw);
-	return rc || failed ? -1 : 0;
+	return rc || a.failed ? -1 : 0;
 }
 
 static void push_one(struct place *l, const struct sample *s)
@@ -272,6 +281,19 @@ static int64_t sum_of(struct str gzip)
 	return sum;
 }
 
+/* As the door does: what was acknowledged is to be seen. */
+static void wait_for_pushed(struct place *l)
+{
+	struct ack a = ACK_INIT;
+	struct binaries_waiting w = {PATIENCE_S * 1000, on_taken, &a};
+	struct err e = ERR_INIT;
+	int rc = profiles_wait(l->profiles, &w, &e);
+
+	assert_true(rc == 0 || rc == BINARIES_SETTLED);
+	if (rc == 0)
+		wait_told(&a);
+}
+
 static int query_span(struct place *l, const char *match, const int64_t span[static 2],
 		      int64_t *ret, struct err *e)
 {
@@ -280,6 +302,7 @@ static int query_span(struct place *l, const char *match, const int64_t span[sta
 	struct binaries_view *view;
 	int rc;
 
+	wait_for_pushed(l);
 	if (binaries_view_new(l->binaries, &view, e) < 0)
 		return -1;
 	rc = profiles_query(l->profiles, &q, view, &out, e);

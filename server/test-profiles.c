@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Profiles in and out, over real stores; crashes, full disks, and queries at the wrong moment. */
+#include "server/profiles_internal.h"
 #include "server/profiles_testing.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -472,6 +473,62 @@ static void test_full_disk(void **state)
 	assert_int_equal(total(l, ""), sum);
 }
 
+/* ---- waiting for what was pushed -------------------------------------------------------------- */
+
+// As if so many records had arrived that the intake has not come to.
+static void lag(struct place *l, int64_t records)
+{
+	pthread_mutex_lock(&l->profiles->lock);
+	l->profiles->arrived += (uint64_t)records;
+	pthread_mutex_unlock(&l->profiles->lock);
+}
+
+static int wait_at_most(struct place *l, uint64_t ms, struct ack *a, struct err *e)
+{
+	return profiles_wait(l->profiles, &(struct binaries_waiting){ms, on_taken, a}, e);
+}
+
+static void test_waiting_for_what_was_pushed(void **state)
+{
+	struct place *l = *state;
+	struct ack near = ACK_INIT, far = ACK_INIT, none = ACK_INIT;
+	struct err e = ERR_INIT;
+
+	start(l);
+	push_value(l, "shop", 1);
+	wait_for_pushed(l);
+	assert_int_equal(wait_at_most(l, 0, &none, &e), BINARIES_SETTLED);
+	lag(l, 1);
+	assert_ok(wait_at_most(l, NEVER_MS, &near, &e));
+	lag(l, 1);
+	assert_ok(wait_at_most(l, NEVER_MS, &far, &e));
+	push_value(l, "shop", 1); // takes one step nearer
+	wait_told(&near);
+	assert_int_equal(far.told, 0);
+	push_value(l, "shop", 1);
+	wait_told(&far);
+	lag(l, -2);
+	assert_int_equal(wait_at_most(l, 0, &none, &e), BINARIES_SETTLED);
+	assert_int_equal(total(l, ""), 3);
+	assert_int_equal(near.told + far.told + none.told, 2);
+}
+
+static void test_waiting_has_an_end(void **state)
+{
+	struct place *l = *state;
+	struct ack a = ACK_INIT;
+	struct err e = ERR_INIT;
+
+	start(l);
+	lag(l, 1);
+	assert_ok(wait_at_most(l, 20, &a, &e));
+	wait_told(&a);
+	push_value(l, "shop", 1); // what it waited for, too late
+	lag(l, -1);
+	assert_int_equal(total(l, ""), 1);
+	assert_int_equal(a.told, 1);
+}
+
 /* ---- at the same time ------------------------------------------------------------------------ */
 
 struct asker {
@@ -544,6 +601,8 @@ int main(void)
 		TEST(test_ids_count_once),
 		TEST(test_killed_child),
 		TEST(test_full_disk),
+		TEST(test_waiting_for_what_was_pushed),
+		TEST(test_waiting_has_an_end),
 		TEST(test_query_while_windows_close),
 	};
 

@@ -50,3 +50,13 @@ int wait_for_binary(struct request *rq, struct binaries *b, const struct wait_bi
 	w = waiting(rq, wb->deadline_ms);
 	return settle(&w, binaries_wait_id(b, wb->ids, wb->n, wb->until, &w, e));
 }
+
+int wait_for_profiles(struct request *rq, struct profiles *p, uint64_t deadline_ms, struct err *e)
+{
+	struct binaries_waiting w;
+
+	if (!request_may_park_briefly(rq))
+		return DOOR_DONE;
+	w = waiting(rq, deadline_ms);
+	return settle(&w, profiles_wait(p, &w, e));
+}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parking a request until binaries have settled: the ?wait= of the interface. */
+/* Parking a request until binaries have settled: the ?wait= of the interface; or profiles are taken in. */
 #ifndef SERVER_WAITING_H
 #define SERVER_WAITING_H
 
 #include "server/binaries.h"
+#include "server/profiles.h"
 #include "server/request.h"
 
 /*
@@ -22,5 +23,9 @@ struct wait_binary {
 };
 int wait_for_binary(struct request *rq, struct binaries *b, const struct wait_binary *w,
 		    struct err *e) MUST_CHECK;
+
+/* The same until what was pushed before is in what profiles_query() sees. */
+int wait_for_profiles(struct request *rq, struct profiles *p, uint64_t deadline_ms,
+		      struct err *e) MUST_CHECK;
 
 #endif
