@@ -78,7 +78,7 @@ static int remember(struct stacks *s, struct str key, size_t position, struct er
 static int intern_name(struct stacks *s, const char *name, uint32_t *ret, struct err *e)
 {
 	char key[1 + 64] = {TAG_NAME};
-	size_t n = MIN(strlen(name), sizeof(key) - 1);
+	size_t n = strnlen(name, sizeof(key) - 1);
 	struct str bytes = {key, n + 1};
 	char *copy;
 

@@ -129,7 +129,7 @@ static void put_head(struct buf *out, const char *name, const char *type, const 
 // {label="value",label2="value",le="bound"}, any part or all absent.
 static void put_labels(struct buf *out, const struct metric *m, unsigned label, const char *le)
 {
-	unsigned seconds = m->label2 ? count_values(m->values2) : 1;
+	unsigned seconds = m->label2 ? MAX(count_values(m->values2), 1U) : 1;
 
 	if (!m->label && !le)
 		return;
