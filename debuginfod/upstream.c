@@ -30,6 +30,26 @@ static bool is_http_url(struct str url)
 	return str_has_prefix(url, STR("http://")) || str_has_prefix(url, STR("https://"));
 }
 
+// Whoever may ask this server need not know how it shows itself to others.
+static char *without_password(struct str url)
+{
+	size_t scheme = str_has_prefix(url, STR("https://")) ? 8 : 7;
+	struct str rest = str_skip(url, scheme);
+	size_t authority = 0;
+	size_t host = 0;
+	struct buf name = BUF_INIT(url.n + 1);
+
+	while (authority < rest.n && !memchr("/?#", rest.p[authority], 3))
+		authority++;
+	for (size_t i = 0; i < authority; i++) {
+		if (rest.p[i] == '@')
+			host = i + 1;
+	}
+	buf_append(&name, url.p, scheme);
+	buf_append_str(&name, str_skip(rest, host));
+	return buf_steal(&name, NULL);
+}
+
 static int add_server(struct upstream *u, struct str url, struct err *e)
 {
 	struct server *s;
@@ -45,9 +65,10 @@ static int add_server(struct upstream *u, struct str url, struct err *e)
 		url.n--;
 	s = &u->servers[u->server_count];
 	s->url = mem_strndup(url.p, url.n);
-	if (!s->url)
-		return err_nomem(e);
+	s->name = without_password(url);
 	u->server_count++;
+	if (!s->url || !s->name)
+		return err_nomem(e);
 	return 0;
 }
 
@@ -122,7 +143,7 @@ static bool ask_next(struct upstream *u, struct fetch *f)
 
 		if (upstream_server_is_down(s, clock_mono_ms())) {
 			err_set(&f->last_failure, ERR_UPSTREAM,
-				"%s did not answer lately and is left alone for a while", s->url);
+				"%s did not answer lately and is left alone for a while", s->name);
 			continue;
 		}
 		a = upstream_attempt_new(u, f, s, &f->last_failure);
@@ -148,7 +169,7 @@ static void remove_attempt(struct fetch *f, struct attempt *a)
 // The first whole body wins.
 static void attempt_won(struct upstream *u, struct fetch *f, struct attempt *a)
 {
-	struct upstream_result r = {.outcome = UPSTREAM_OK, .fd = steal_fd(&a->fd), .url = a->server->url};
+	struct upstream_result r = {.outcome = UPSTREAM_OK, .fd = steal_fd(&a->fd), .url = a->server->name};
 
 	finish_fetch(u, f, &r);
 }
@@ -402,8 +423,10 @@ void upstream_free(struct upstream *u)
 	upstream_stop(u);
 	if (u->multi)
 		curl_multi_cleanup(u->multi);
-	for (unsigned i = 0; i < u->server_count; i++)
+	for (unsigned i = 0; i < u->server_count; i++) {
 		free(u->servers[i].url);
+		free(u->servers[i].name);
+	}
 	free(u->staging_dir);
 	free(u->user_agent);
 	pthread_mutex_destroy(&u->lock);

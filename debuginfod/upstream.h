@@ -33,7 +33,7 @@ enum upstream_outcome { UPSTREAM_OK, UPSTREAM_NONE, UPSTREAM_FAILED };
 struct upstream_result {
 	enum upstream_outcome outcome;
 	int fd;            /* OK: the staging file, at offset 0; the callback's */
-	const char *url;   /* OK: the server's base URL; lives as long as struct upstream */
+	const char *url;   /* OK: the server's base URL without user:password@; lives as long as struct upstream */
 	struct err err;    /* FAILED: what went wrong with the last one */
 };
 

@@ -274,7 +274,7 @@ enum upstream_outcome upstream_attempt_outcome(struct attempt *a, CURLcode code,
 		return UPSTREAM_OK;
 	if (!e.kind)
 		describe(a, code, &e);
-	err_wrap(&e, "%s", a->server->url);
+	err_wrap(&e, "%s", a->server->name);
 	*failure = e;
 	return UPSTREAM_FAILED;
 }

@@ -27,7 +27,8 @@ enum {
 struct attempt;
 
 struct server {
-	char *url; /* without a slash at the end */
+	char *url;  /* without a slash at the end */
+	char *name; /* the URL without user:password@, for all that people get to see */
 	unsigned active;
 	struct attempt *line; /* waiting for their turn */
 	struct attempt **line_tail;
