@@ -158,6 +158,10 @@ int catalog_upstream_get(struct catalog *c, const struct build_id *id, enum file
 int catalog_upstream_put(struct catalog *c, const struct build_id *id, enum file_type type,
 			 enum upstream_answer answer, int64_t until_unix_s, const char *detail,
 			 struct err *e) MUST_CHECK;
+/* In words: not uploaded, and why no upstream server gave it. Static. */
+const char *catalog_why_absent(bool asks_upstream, bool can_be_asked_for);
+/* Whether upstream servers are asked at all, for those words; once, before other threads read. */
+void catalog_asks_upstream(struct catalog *c, bool yes);
 /* Forget what was said of an ID: an upload has come. */
 int catalog_upstream_forget(struct catalog *c, const struct build_id *ids, size_t n,
 			    struct err *e) MUST_CHECK;

@@ -13,6 +13,7 @@
 struct catalog {
 	struct db *db;
 	unsigned seen_batches; /* the writer thread's */
+	bool asks_upstream;
 };
 
 /* From symbolizer/quality.h, which this layer cannot see: the names of what struct binary.quality and
@@ -29,7 +30,11 @@ int catalog_main_id(struct sql *c, int64_t binary, char ret[static BUILD_ID_TEXT
 		    struct err *e) MUST_CHECK;
 /* "indexed", "indexing", "failed" or "stored"; "seen" where there are no files. */
 const char *catalog_state_name(const struct binary *b, bool has_files);
-/* Why IDs without any file have none, in words; from what upstream servers answered. */
-int catalog_absence(struct sql *c, const char *id, struct buf *out, struct err *e) MUST_CHECK;
+/*
+ * Why IDs without any file have none, in words; from what upstream servers answered, if they are asked.
+ * *ret_code is stable: "not_found", or "upstream_failed" where it is not known whether they have it.
+ */
+int catalog_absence(struct sql *c, const char *id, bool asks_upstream, struct buf *out,
+		    const char **ret_code, struct err *e) MUST_CHECK;
 
 #endif

@@ -108,6 +108,7 @@ struct missing {
 	int64_t last_seen;
 	int64_t binary; // 0: none
 	bool has_files;
+	bool asks_upstream;
 };
 
 static void read_missing(struct query *q, struct missing *m)
@@ -136,12 +137,24 @@ static void explain_binary(const struct binary *b, struct buf *out)
 		buf_puts(out, "what is here has no names");
 }
 
+// What compilers at run time make; names are basenames, so "//anon" is "anon".
+static bool is_memory(const struct missing *m)
+{
+	return str_has_prefix(m->filename, STR("memfd:")) || str_has_prefix(m->filename, STR("//anon")) ||
+	       (!m->build_id.n && str_is(m->filename, "anon"));
+}
+
 static int explain(struct sql *c, const struct missing *m, struct buf *out, struct err *e)
 {
 	_cleanup_free_ struct binary *b = NULL;
 	char id[BUILD_ID_TEXT];
+	const char *code;
 	int rc = CATALOG_NOT_FOUND;
 
+	if (!m->build_id.n && is_memory(m)) {
+		buf_puts(out, "it is code made at run time, not a file");
+		return 0;
+	}
 	if (!m->build_id.n) {
 		buf_puts(out, "it was linked without a build-ID");
 		return 0;
@@ -157,7 +170,7 @@ static int explain(struct sql *c, const struct missing *m, struct buf *out, stru
 		return 0;
 	}
 	snprintf(id, sizeof(id), STR_FMT, STR_ARG(m->build_id));
-	return catalog_absence(c, id, out, e);
+	return catalog_absence(c, id, m->asks_upstream, out, &code, e);
 }
 
 // The name comes from a profile, and the command is there to be pasted into a shell.
@@ -206,6 +219,8 @@ static bool is_go_id(struct str build_id)
 // A command that would help; what follows the # is for people, and for the shell a comment.
 static void put_fix(struct buf *out, const struct missing *m)
 {
+	if (is_memory(m))
+		return; // generated code: there is no file of it
 	if (!m->build_id.n) {
 		buf_puts(out, "gcc -Wl,--build-id=sha1 -o ");
 		put_path(out, m->filename);
@@ -263,7 +278,7 @@ int catalog_missing_json(struct catalog *c, size_t limit, struct buf *out, struc
 		      " ON alias.id = seen.build_id WHERE weight > 0"
 		      " ORDER BY share DESC, build_id, filename LIMIT ?");
 	struct json_out j = JSON_OUT(out);
-	struct missing m;
+	struct missing m = {.asks_upstream = c->asks_upstream};
 	int rc;
 
 	if (db_reader_snapshot(&r, e))

@@ -210,30 +210,38 @@ static int put_unknown(const char *id, struct json_out *j)
 	return 0;
 }
 
-static int put_absence(struct sql *c, const char *id, struct json_out *j, struct err *e)
+static int put_absence(struct sql *c, const char *id, bool asks_upstream, struct json_out *j,
+		       struct err *e)
 {
+	const char *code;
 	_cleanup_(buf_deinit) struct buf words = BUF_INIT(8192);
 
-	if (catalog_absence(c, id, &words, e))
+	if (catalog_absence(c, id, asks_upstream, &words, &code, e))
 		return -1;
 	json_key(j, "reason");
 	json_obj(j);
-	json_kv_cstr(j, "code", "not_found");
+	json_kv_cstr(j, "code", code);
 	json_kv_str(j, "detail", buf_str(&words));
 	json_end_obj(j);
 	return 0;
 }
 
-static int write_story(struct sql *c, const struct build_id *ids, size_t n, struct binary *b,
-		       struct json_out *j, struct err *e)
+struct story {
+	const struct build_id *ids;
+	size_t n;
+	bool asks_upstream;
+};
+
+static int write_story(struct sql *c, const struct story *s, struct binary *b, struct json_out *j,
+		       struct err *e)
 {
 	char id[BUILD_ID_TEXT];
 	size_t mentions = 0;
-	int known = catalog_lookup(c, ids, n, &b->id, e);
+	int known = catalog_lookup(c, s->ids, s->n, &b->id, e);
 
 	if (known < 0 || (known == 0 && catalog_load(c, b->id, b, e)))
 		return -1;
-	build_id_text(&ids[0], id);
+	build_id_text(&s->ids[0], id);
 	if (known == 0 && catalog_main_id(c, b->id, id, e))
 		return -1;
 	json_obj(j);
@@ -244,7 +252,7 @@ static int write_story(struct sql *c, const struct build_id *ids, size_t n, stru
 		return -1;
 	if (known != 0 && !mentions)
 		return CATALOG_NOT_FOUND;
-	if (known != 0 && put_absence(c, id, j, e))
+	if (known != 0 && put_absence(c, id, s->asks_upstream, j, e))
 		return -1;
 	json_end_obj(j);
 	return 0;
@@ -265,7 +273,7 @@ int catalog_story_json(struct catalog *c, const struct build_id *ids, size_t n, 
 		return CATALOG_NOT_FOUND;
 	if (db_reader_snapshot(&r, e))
 		return -1;
-	rc = write_story(r.sql, ids, n, b, &j, e);
+	rc = write_story(r.sql, &(struct story){ids, n, c->asks_upstream}, b, &j, e);
 	if (rc)
 		return rc;
 	buf_append_str(out, buf_str(&text));

@@ -95,38 +95,59 @@ int catalog_upstream_forget(struct catalog *c, const struct build_id *ids, size_
 	return db_write(c->db, forget, &f, e);
 }
 
-static const char *answer_words(int64_t answer)
+const char *catalog_why_absent(bool asks_upstream, bool can_be_asked_for)
+{
+	if (!asks_upstream)
+		return "not uploaded, and no upstream server is configured";
+	if (!can_be_asked_for)
+		return "not uploaded, and only GNU build-IDs can be asked of upstream servers";
+	return "not uploaded, and no upstream server has it";
+}
+
+void catalog_asks_upstream(struct catalog *c, bool yes)
+{
+	c->asks_upstream = yes;
+}
+
+static void tell_answer(enum upstream_answer answer, struct str detail, struct buf *out)
 {
 	switch (answer) {
-	case UPSTREAM_FOUND:
-		return "an upstream server has it, but it is not here";
 	case UPSTREAM_ABSENT:
-		return "no upstream server has it";
-	default:
-		return "the upstream servers could not be asked";
+		buf_puts(out, catalog_why_absent(true, true));
+		break;
+	case UPSTREAM_FOUND:
+		buf_puts(out, "not uploaded, and an upstream server has it, but it is not here");
+		break;
+	case UPSTREAM_ERROR:
+		buf_puts(out, "not uploaded, and the upstream servers could not be asked");
+		if (detail.n)
+			buf_printf(out, ": " STR_FMT, STR_ARG(detail));
+		break;
 	}
 }
 
-int catalog_absence(struct sql *c, const char *id, struct buf *out, struct err *e)
+int catalog_absence(struct sql *c, const char *id, bool asks_upstream, struct buf *out,
+		    const char **ret_code, struct err *e)
 {
 	_cleanup_(query_end) struct query q =
 		query(c, "SELECT answer, detail FROM upstream WHERE id = ? ORDER BY answer DESC, type");
-	struct str detail;
-	int64_t answer;
+	bool is_gnu = id[0] != 'g' && id[0] != 'h';
+	enum upstream_answer answer;
 	int rc;
 
 	query_cstr(&q, id);
 	rc = query_step(&q, e);
 	if (rc < 0)
 		return -1;
+	*ret_code = err_code(ERR_NOT_FOUND);
 	if (!rc) {
-		buf_puts(out, "not uploaded, and no upstream server was asked");
+		buf_puts(out, asks_upstream && is_gnu ? "not uploaded, and no upstream server was asked yet"
+						      : catalog_why_absent(asks_upstream, is_gnu));
 		return 0;
 	}
-	answer = query_col_i64(&q);
-	detail = query_col_str(&q);
-	buf_printf(out, "not uploaded, and %s", answer_words(answer));
-	if (answer == UPSTREAM_ERROR && detail.n)
-		buf_printf(out, ": " STR_FMT, STR_ARG(detail));
+	answer = (enum upstream_answer)query_col_i64(&q);
+	if (answer == UPSTREAM_ERROR)
+		*ret_code = err_code(ERR_UPSTREAM);
+	tell_answer(answer, query_col_str(&q), out);
 	return 0;
 }

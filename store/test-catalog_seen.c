@@ -77,7 +77,7 @@ static void test_ranking(void **state)
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(m, 0), "samples")), 2);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(m, 0), "last_seen")), 1000);
 	assert_float_equal(json_real_value(json_object_get(json_array_get(m, 0), "share")), 0.6, 1e-9);
-	assert_string_equal(text_at(m, 0, "reason"), "not uploaded, and no upstream server was asked");
+	assert_string_equal(text_at(m, 0, "reason"), "not uploaded, and no upstream server is configured");
 	assert_string_equal(text_at(m, 0, "fix"), "unhex upload --server $UNHEX_SERVER PATH/TO/prog"
 			    "  # not stripped, or its .debug file");
 	json_decref(m);
@@ -103,6 +103,9 @@ static void test_reasons(void **state)
 
 	(void)state;
 	see("aa11", "prog", "count", 5);
+	assert_reason("not uploaded, and no upstream server is configured");
+	catalog_asks_upstream(catalog, true);
+	assert_reason("not uploaded, and no upstream server was asked yet");
 	assert_int_equal(catalog_upstream_put(catalog, &id, FILE_DEBUGINFO, UPSTREAM_ABSENT, soon, "", &e),
 			 0);
 	assert_reason("not uploaded, and no upstream server has it");
@@ -150,6 +153,23 @@ static void test_no_build_id(void **state)
 	assert_string_equal(text_at(m, 0, "build_id"), "");
 	assert_string_equal(text_at(m, 0, "reason"), "it was linked without a build-ID");
 	assert_string_equal(text_at(m, 0, "fix"), "gcc -Wl,--build-id=sha1 -o PATH/TO/a.out ...");
+	json_decref(m);
+}
+
+static void test_memory_has_no_fix(void **state)
+{
+	json_t *m;
+
+	(void)state;
+	see("", "anon", "count", 5);
+	see("", "memfd:jit (deleted)", "count", 4);
+	see("aa11", "memfd:runc", "count", 3);
+	see("bb22", "anon", "count", 2); // a program of that name
+	m = missing(10);
+	assert_string_equal(text_at(m, 0, "reason"), "it is code made at run time, not a file");
+	for (size_t i = 0; i < 3; i++)
+		assert_string_equal(text_at(m, i, "fix"), "");
+	assert_string_not_equal(text_at(m, 3, "fix"), "");
 	json_decref(m);
 }
 
@@ -218,6 +238,7 @@ int main(void)
 		TEST(test_reasons),
 		TEST(test_an_index_clears_what_was_lost),
 		TEST(test_no_build_id),
+		TEST(test_memory_has_no_fix),
 		TEST(test_hostile_names_are_quoted),
 		TEST(test_weights_do_not_overflow),
 		TEST(test_push_counts_once),
