@@ -56,7 +56,11 @@ const struct build_id *binaries_gnu_id(const struct build_id *ids, size_t n);
 /* Does asking make sense: there is a server, an ID it may know, and no recent "no" from it? */
 int binaries_may_ask(struct binaries *b, const struct build_id *ids, size_t n, enum file_type type,
 		     bool *ret, struct err *e) MUST_CHECK;
-/* Why it is not, where asking makes none; static. */
-const char *binaries_why_absent(const struct binaries *b, const struct build_id *ids, size_t n);
+/* Why nobody gave it, where asking makes none. That a server failed is no news of what it has. */
+struct absence {
+	enum err_kind kind; /* ERR_NOT_FOUND, ERR_UPSTREAM; ERR_DB and others: it cannot be told */
+	const char *detail; /* static */
+};
+struct absence binaries_why_absent(struct binaries *b, const struct build_id *ids, size_t n);
 
 #endif

@@ -298,7 +298,8 @@ UNUSED static void parse_id(const char *text, struct build_id ids[static 2], siz
 
 struct answer {
 	enum module_status status;
-	char reason[512];
+	char reason[64];
+	char detail[512];
 	bool headers_trusted;
 	size_t n;
 	enum frame_source source;
@@ -332,6 +333,7 @@ static struct answer ask_view(struct binaries_view *view, const char *id, uint64
 	assert_ok(r->module(r->ctx, str_from(id), &m, &e));
 	a.status = m.status;
 	snprintf(a.reason, sizeof(a.reason), "%s", m.reason ? m.reason : "");
+	snprintf(a.detail, sizeof(a.detail), "%s", m.detail ? m.detail : "");
 	if (m.status == MODULE_OK) {
 		assert_ok(r->lookup(r->ctx, &m, va, &frames, &e));
 		copy_frames(&frames, &a);

@@ -26,6 +26,12 @@ struct wanted {
 	int64_t binary; // 0: not known
 };
 
+// As struct module has them.
+struct why {
+	const char *code;
+	const char *detail;
+};
+
 struct binaries_view {
 	struct binaries *b;
 	struct resolver resolver;
@@ -89,17 +95,19 @@ static int answer_pending(struct binaries_view *v, const struct wanted *w, unsig
 	if (rc < 0 || (rc && note_pending(v, w, e)))
 		return -1;
 	ret->status = MODULE_PENDING;
-	ret->reason = rc ? "being fetched or indexed" : "too much is being fetched or indexed; ask later";
+	ret->reason = "pending";
+	ret->detail = rc ? "being fetched or indexed" : "too much is being fetched or indexed; ask later";
 	return 0;
 }
 
-static int answer_without(struct binaries_view *v, enum module_status status, const char *reason,
-			  struct module *ret)
+static int answer_without(struct binaries_view *v, enum module_status status,
+			  struct why why, struct module *ret)
 {
-	struct str copy = arena_str(&v->reasons, str_from(reason));
-
 	ret->status = status;
-	ret->reason = copy.p ? copy.p : "not available";
+	ret->reason = arena_str(&v->reasons, str_from(why.code)).p;
+	ret->detail = arena_str(&v->reasons, str_from(why.detail)).p;
+	if (!ret->reason)
+		ret->reason = err_code(ERR_NOMEM);
 	return 0;
 }
 
@@ -118,7 +126,7 @@ static int answer_failed(struct binaries_view *v, const struct wanted *w,
 {
 	if (binaries_first_retry(v->b, row->id))
 		return answer_pending(v, w, FLIGHT_NAMES | FLIGHT_RETRY, ret, e);
-	return answer_without(v, MODULE_INVALID, row->reason, ret);
+	return answer_without(v, MODULE_INVALID, (struct why){row->reason, row->detail}, ret);
 }
 
 // Nothing is under way.
@@ -126,18 +134,20 @@ static int answer_absent(struct binaries_view *v, const struct wanted *w,
 			 const struct binary_row *row, struct module *ret, struct err *e)
 {
 	struct verdict verdict;
+	struct absence absence;
 	bool may;
 
 	if (row && row->reason)
 		return answer_failed(v, w, row, ret, e);
 	if (binary_cache_verdict(v->b->rows, w->ids, w->n, FLIGHT_NAMES, &verdict))
-		return answer_without(v, MODULE_MISSING, verdict.reason, ret);
+		return answer_without(v, MODULE_MISSING, (struct why){verdict.reason, verdict.detail}, ret);
 	may = row && row->needs_index;
 	if (!may && may_ask_any(v->b, w, &may, e))
 		return -1;
 	if (may)
 		return answer_pending(v, w, FLIGHT_NAMES, ret, e);
-	return answer_without(v, MODULE_MISSING, binaries_why_absent(v->b, w->ids, w->n), ret);
+	absence = binaries_why_absent(v->b, w->ids, w->n);
+	return answer_without(v, MODULE_MISSING, (struct why){err_code(absence.kind), absence.detail}, ret);
 }
 
 // ---- modules at hand -------------------------------------------------------------------------------------
@@ -274,7 +284,8 @@ static int resolve_module(void *ctx, struct str build_id, struct module *ret, st
 	struct wanted w = {.binary = 0};
 	int n = build_id_parse(build_id, w.ids, NULL);
 
-	*ret = (struct module){.status = MODULE_INVALID, .reason = "not a build-ID"};
+	*ret = (struct module){.status = MODULE_INVALID, .reason = err_code(ERR_BAD_BUILD_ID),
+			       .detail = "not a build-ID"};
 	if (n <= 0)
 		return 0;
 	w.n = (size_t)n;

@@ -23,14 +23,23 @@ void binary_row_unref(struct binary_row *r)
 	if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
 	free(r->reason);
+	free(r->detail);
 	free((void *)(uintptr_t)r->headers.p);
 	free(r);
+}
+
+static int copy_failure(struct binary_row *r, const struct binary *b)
+{
+	if (!b->reason_code[0])
+		return 0;
+	r->reason = mem_strdup(b->reason_code);
+	r->detail = mem_strdup(b->reason);
+	return r->reason && r->detail ? 0 : -1;
 }
 
 static struct binary_row *new_row(const struct binary *b)
 {
 	struct binary_row *r = mem_zalloc(sizeof(*r));
-	size_t reason_size = sizeof(b->reason_code) + sizeof(b->reason) + 3;
 
 	if (!r)
 		return NULL;
@@ -43,14 +52,10 @@ static struct binary_row *new_row(const struct binary *b)
 	r->headers.trusted = b->headers_trusted && r->headers.n;
 	if (r->headers.n)
 		r->headers.p = mem_dup(b->headers, r->headers.n * sizeof(struct program_header));
-	if (b->reason_code[0])
-		r->reason = mem_alloc(reason_size);
-	if ((r->headers.n && !r->headers.p) || (b->reason_code[0] && !r->reason)) {
+	if ((r->headers.n && !r->headers.p) || copy_failure(r, b)) {
 		binary_row_unref(r);
 		return NULL;
 	}
-	if (r->reason)
-		snprintf(r->reason, reason_size, "%s: %s", b->reason_code, b->reason);
 	return r;
 }
 

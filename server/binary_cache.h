@@ -23,7 +23,8 @@ struct binary_row {
 	uint32_t generation;
 	int quality;
 	bool needs_index;
-	char *reason;      /* "code: what happened" where indexing failed, else NULL */
+	char *reason;      /* where indexing failed its stable code, else NULL */
+	char *detail;      /* what happened; not NULL where reason is not */
 	struct program_headers headers;
 	/* Asking upstream for better files has been seen to until then (clock_mono_ms()). */
 	_Atomic uint64_t improve_after_ms;
@@ -48,7 +49,8 @@ struct verdict {
 	unsigned lacking; /* enum flight_want: what is not to be had */
 	bool failed;      /* it could not be found out: no news of whether it exists */
 	uint64_t until_ms; /* clock_mono_ms() */
-	char reason[VERDICT_MAX];
+	const char *reason; /* a stable code, static */
+	char detail[VERDICT_MAX];
 };
 /* Is there a verdict on these candidates that still holds, and says that `want` is not to be had? */
 bool binary_cache_verdict(struct binary_cache *c, const struct build_id *ids, size_t n,

@@ -168,18 +168,44 @@ static unsigned still_lacking(const struct flight *f, const struct holdings *h)
 	return lacking & f->asked;
 }
 
-const char *binaries_why_absent(const struct binaries *b, const struct build_id *ids, size_t n)
+// Did a server fail when last asked for one of the files, and does that still count?
+static int failed_lately(struct binaries *b, const struct build_id *id, bool *ret, struct err *e)
 {
-	if (!upstream_configured(b->cfg.upstream))
-		return "not uploaded, and no upstream server is configured";
-	if (!binaries_gnu_id(ids, n))
-		return "not uploaded, and only GNU build-IDs can be asked of upstream servers";
-	return "not uploaded, and no upstream server has it";
+	static const enum file_type types[] = {FILE_DEBUGINFO, FILE_EXECUTABLE};
+	enum upstream_answer answer;
+
+	*ret = false;
+	for (size_t i = 0; i < countof(types) && !*ret; i++) {
+		int rc = catalog_upstream_get(b->cfg.catalog, id, types[i], &answer, e);
+
+		if (rc < 0)
+			return -1;
+		*ret = rc == 0 && answer == UPSTREAM_ERROR;
+	}
+	return 0;
 }
 
-static const char *why_lacking(const struct flight *f)
+struct absence binaries_why_absent(struct binaries *b, const struct build_id *ids, size_t n)
 {
-	return f->why.kind ? f->why.msg : binaries_why_absent(f->binaries, f->ids, f->id_count);
+	const struct build_id *id = binaries_gnu_id(ids, n);
+	bool configured = upstream_configured(b->cfg.upstream);
+	bool failed = false;
+	struct err why;
+
+	if (configured && id && failed_lately(b, id, &failed, &why))
+		return (struct absence){why.kind, "not uploaded; what upstream servers said cannot be read"};
+	if (failed)
+		return (struct absence){ERR_UPSTREAM, "not uploaded, and the upstream servers could not be"
+						      " asked: whether they have it is not known"};
+	return (struct absence){ERR_NOT_FOUND, catalog_why_absent(configured, id != NULL)};
+}
+
+// Its detail lives as long as the flight's last error.
+static struct absence why_lacking(const struct flight *f)
+{
+	if (f->why.kind)
+		return (struct absence){f->why.kind, f->why.msg};
+	return binaries_why_absent(f->binaries, f->ids, f->id_count);
 }
 
 /*
@@ -189,13 +215,18 @@ static const char *why_lacking(const struct flight *f)
 static void judge(struct flight *f, const struct holdings *h)
 {
 	const struct binaries_config *cfg = &f->binaries->cfg;
-	uint64_t ms = 1000 * (f->why.kind ? cfg->error_s : cfg->absent_s);
-	struct verdict v = {.lacking = still_lacking(f, h), .failed = f->why.kind != ERR_NONE};
+	struct verdict v = {.lacking = still_lacking(f, h)};
+	struct absence why;
+	uint64_t ms;
 
 	if (!v.lacking || f->why.kind == ERR_SHUTTING_DOWN)
 		return;
+	why = why_lacking(f);
+	v.failed = why.kind != ERR_NOT_FOUND;
+	v.reason = err_code(why.kind);
+	snprintf(v.detail, sizeof(v.detail), "%s", why.detail);
+	ms = 1000 * (v.failed ? cfg->error_s : cfg->absent_s);
 	v.until_ms = clock_mono_ms() + MAX(MIN(ms, (uint64_t)VERDICT_MS), (uint64_t)VERDICT_MIN_MS);
-	snprintf(v.reason, sizeof(v.reason), "%s", why_lacking(f));
 	// As it was asked: a text has at most two candidates, and they came first.
 	binary_cache_judge(f->binaries->rows, f->ids, MIN(f->id_count, (size_t)2), &v);
 	if (f->id_count > 1)
@@ -275,6 +306,7 @@ static int note_failure(struct flight *f, enum file_type type, const struct err 
 	f->why = *why;
 	if (why->kind == ERR_SHUTTING_DOWN || why->kind == ERR_OVERLOADED || why->kind == ERR_NOMEM)
 		return 0;
+	f->why.kind = ERR_UPSTREAM; // whatever of it: no news of what it has
 	LOG(LOG_INFO, "upstream_failed", {"artifact", LOG_S(file_type_name(type))},
 	    {"err", LOG_S(why->msg)});
 	return remember(f, type, UPSTREAM_ERROR, why->msg, e);

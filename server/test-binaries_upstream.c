@@ -79,7 +79,8 @@ static void an_absence_is_remembered_for_a_while(void **state)
 	life_start(l);
 	a = ask(l, made.id, made.work);
 	assert_int_equal(a.status, MODULE_MISSING);
-	assert_string_equal(a.reason, "not uploaded, and no upstream server has it");
+	assert_string_equal(a.reason, "not_found");
+	assert_string_equal(a.detail, "not uploaded, and no upstream server has it");
 	assert_int_equal(refusals(l), 2);
 	ask(l, made.id, made.work);
 	assert_int_equal(refusals(l), 2);
@@ -111,7 +112,8 @@ static void refused(struct life *l, const char *part)
 	struct answer a = ask(l, made.id, made.work);
 
 	assert_int_equal(a.status, MODULE_MISSING);
-	assert_non_null(strstr(a.reason, part));
+	assert_string_equal(a.reason, "upstream_failed");
+	assert_non_null(strstr(a.detail, part));
 	assert_false(known(l, made.id));
 	assert_false(known(l, made.other_id));
 	// not asked again at once, but again later
@@ -120,6 +122,40 @@ static void refused(struct life *l, const char *part)
 	clock_shift_ms(ERROR_S * 1000 + 2 * MINUTE_MS);
 	ask(l, made.id, made.work);
 	assert_int_equal(asked(&l->server->routes[0]), 2);
+}
+
+/*
+ * What did not answer has not said no: neither at once, nor after a restart, nor when the verdict in
+ * memory is gone and only the catalog remembers.
+ */
+static void who_cannot_be_reached_has_not_said_no(void **state)
+{
+	static char url[] = "http://eve:secret@127.0.0.2:1";
+	struct life *l = LIFE(state);
+	struct build_id ids[2];
+	struct binaries_ask ask_for = {.ids = ids, .type = FILE_DEBUGINFO};
+	struct catalog_file file;
+	struct err e = ERR_INIT;
+	struct answer a;
+
+	l->urls[0] = url;
+	life_start(l);
+	a = ask(l, made.id, made.work);
+	assert_string_equal(a.reason, "upstream_failed");
+	assert_non_null(strstr(a.detail, "http://127.0.0.2:1: "));
+	assert_null(strstr(a.detail, "secret"));
+	a = ask_once(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_MISSING);
+	assert_string_equal(a.reason, "upstream_failed");
+	life_stop(l);
+	life_start(l);
+	a = ask_once(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_MISSING);
+	assert_string_equal(a.reason, "upstream_failed");
+	assert_non_null(strstr(a.detail, "whether they have it is not known"));
+	parse_id(made.id, ids, &ask_for.n);
+	assert_int_equal(binaries_artifact(l->b, &ask_for, &file, &e), -1);
+	assert_int_equal(e.kind, ERR_UPSTREAM);
 }
 
 static void another_binarys_file_is_refused(void **state)
@@ -407,6 +443,7 @@ int main(void)
 		T(the_executable_alone_is_better_than_nothing),
 		T(an_absence_is_remembered_for_a_while),
 		T(an_upload_ends_an_absence),
+		T(who_cannot_be_reached_has_not_said_no),
 		T(another_binarys_file_is_refused),
 		T(a_page_is_no_debuginfo),
 		T(a_truncated_file_is_not_stored),

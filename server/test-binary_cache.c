@@ -89,7 +89,8 @@ static void rows_are_read_once(void **state)
 	binary_cache_changed(f->cache, binary);
 	assert_ok(binary_cache_find(f->cache, &id, 1, &two, &e));
 	assert_ptr_not_equal(one, two);
-	assert_string_equal(two->reason, "indexer_crashed: signal 11");
+	assert_string_equal(two->reason, "indexer_crashed");
+	assert_string_equal(two->detail, "signal 11");
 	assert_null(one->reason); // who has the old one keeps it as it was
 	binary_row_unref(one);
 	binary_row_unref(two);
@@ -101,7 +102,7 @@ static bool judged(struct fixture *f, const struct build_id *ids, size_t n, unsi
 	bool yes = binary_cache_verdict(f->cache, ids, n, want, &v);
 
 	if (yes)
-		assert_string_equal(v.reason, "nobody has it");
+		assert_string_equal(v.detail, "nobody has it");
 	return yes;
 }
 
@@ -109,7 +110,7 @@ static void verdicts_hold_for_a_while(void **state)
 {
 	struct fixture *f = *state;
 	struct build_id id = id_of("aa11");
-	struct verdict v = {.lacking = 2, .until_ms = clock_mono_ms() + 1000, .reason = "nobody has it"};
+	struct verdict v = {.lacking = 2, .until_ms = clock_mono_ms() + 1000, .detail = "nobody has it"};
 
 	assert_false(judged(f, &id, 1, 2));
 	binary_cache_judge(f->cache, &id, 1, &v);
@@ -124,7 +125,7 @@ static void new_files_void_verdicts(void **state)
 	struct fixture *f = *state;
 	struct build_id ids[2];
 	struct build_id hash;
-	struct verdict v = {.lacking = 2, .until_ms = UINT64_MAX, .reason = "nobody has it"};
+	struct verdict v = {.lacking = 2, .until_ms = UINT64_MAX, .detail = "nobody has it"};
 	struct err e = ERR_INIT;
 
 	// asked for as 32 digits; what comes is known by its file hash alone
@@ -142,7 +143,7 @@ static void new_files_void_verdicts(void **state)
 static void memory_is_bounded(void **state)
 {
 	struct fixture *f = *state;
-	struct verdict v = {.lacking = 2, .until_ms = UINT64_MAX, .reason = "nobody has it"};
+	struct verdict v = {.lacking = 2, .until_ms = UINT64_MAX, .detail = "nobody has it"};
 	struct build_id id = {.kind = BUILD_ID_GNU, .size = 4};
 	unsigned held = 0;
 

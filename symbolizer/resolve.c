@@ -16,6 +16,21 @@ const char *module_status_name(enum module_status s)
 	return "invalid";
 }
 
+// For resolvers that do not say.
+static const char *reason_of(enum module_status s)
+{
+	switch (s) {
+	case MODULE_PENDING:
+		return "pending";
+	case MODULE_MISSING:
+		return err_code(ERR_NOT_FOUND);
+	case MODULE_OK:
+	case MODULE_INVALID:
+		break;
+	}
+	return err_code(ERR_BAD_BUILD_ID);
+}
+
 int resolve_open(const struct resolver *r, struct str build_id, struct module *ret, struct err *e)
 {
 	struct module m = {0};
@@ -30,7 +45,7 @@ int resolve_open(const struct resolver *r, struct str build_id, struct module *r
 		m = (struct module){.status = MODULE_INVALID, .reason = err_code(why.kind)};
 	}
 	if (m.status != MODULE_OK && !m.reason)
-		m.reason = module_status_name(m.status);
+		m.reason = reason_of(m.status);
 	*ret = m;
 	return 0;
 }

@@ -21,7 +21,7 @@ void resolve_close(const struct resolver *r, struct module *m);
 
 /*
  * The frames at a virtual address. Where there are none (also: the module is not OK), ret->n is 0 and
- * *ret_reason is stable text ("no_symbol", or the module's reason); else it is NULL.
+ * *ret_reason is a stable code ("no_symbol", or the module's reason); else it is NULL.
  */
 int resolve_lookup(const struct resolver *r, const struct module *m, uint64_t va,
 		   struct frames *ret, const char **ret_reason, struct err *e) MUST_CHECK;

@@ -21,7 +21,13 @@ enum module_status {
 
 struct module {
 	enum module_status status;
-	const char *reason;             /* static or resolver-owned; NULL when OK */
+	/*
+	 * Why there are no names, NULL when OK: a stable code ("pending", "not_found", "upstream_failed",
+	 * "bad_build_id", what indexing failed with), and that in words, which may be NULL. Static or
+	 * resolver-owned.
+	 */
+	const char *reason;
+	const char *detail;
 	struct program_headers headers; /* n == 0: unknown */
 	void *handle;                   /* the resolver's own; released by release() */
 };

@@ -38,8 +38,17 @@ static void put_frame(struct json_out *j, const struct frame *f)
 	json_end_obj(j);
 }
 
+static void put_reason(struct json_out *j, struct symbolize_json_reason why)
+{
+	if (!why.code)
+		return;
+	json_kv_cstr(j, "reason", why.code);
+	if (why.detail)
+		json_kv_cstr(j, "detail", why.detail);
+}
+
 void symbolize_json_address(struct json_out *j, uint64_t address, const struct frames *f,
-			    const char *reason)
+			    struct symbolize_json_reason why)
 {
 	bool known = f && f->n;
 
@@ -52,8 +61,8 @@ void symbolize_json_address(struct json_out *j, uint64_t address, const struct f
 	for (size_t i = 0; known && i < f->n; i++)
 		put_frame(j, &f->frame[i]);
 	json_end_arr(j);
-	if (!known && reason)
-		json_kv_cstr(j, "reason", reason);
+	if (!known)
+		put_reason(j, why);
 	json_end_obj(j);
 }
 
@@ -112,12 +121,12 @@ static int answer_addresses(struct work *w)
 
 	json_arr(&j);
 	for (size_t i = 0; i < json_array_size(w->addresses); i++) {
-		const char *reason;
+		struct symbolize_json_reason why = {.detail = w->module.detail};
 
-		if (look_up(w, w->values[i], &reason))
+		if (look_up(w, w->values[i], &why.code))
 			return -1;
 		w->unresolved += !w->frames.n;
-		symbolize_json_address(&j, w->values[i], &w->frames, reason);
+		symbolize_json_address(&j, w->values[i], &w->frames, why);
 	}
 	json_end_arr(&j);
 	return buf_check(&w->answers, "the answer", w->e);
@@ -135,8 +144,7 @@ static void put_module(struct work *w, struct str build_id)
 	json_obj(&w->out);
 	json_kv_str(&w->out, "build_id", build_id);
 	json_kv_cstr(&w->out, "status", status_of(w));
-	if (w->module.reason)
-		json_kv_cstr(&w->out, "reason", w->module.reason);
+	put_reason(&w->out, (struct symbolize_json_reason){w->module.reason, w->module.detail});
 	json_key(&w->out, "addresses");
 	buf_append_str(w->out.b, buf_str(&w->answers));
 	json_end_obj(&w->out);

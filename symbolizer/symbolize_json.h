@@ -34,9 +34,18 @@ int symbolize_json(struct str request, const struct resolver *r,
 
 /*
  * {"address":"0x1139","source":"dwarf","frames":[…]} or, where f has no frames or is NULL, with
- * "source":"none","frames":[] and "reason". A frame's "column" is left out where unknown.
+ * "source":"none","frames":[] and "reason": a stable code. "detail" says it in words; detail may be NULL.
+ * A frame's "column" is left out where unknown.
+ *
+ * Reasons: no_symbol (no source covers the address), address_outside, no_program_headers, pending,
+ * not_found (nobody has the binary), upstream_failed (whether somebody has it is not known), bad_build_id;
+ * where indexing failed, what it failed with (malformed_elf, indexer_crashed, …; base/err.h).
  */
+struct symbolize_json_reason {
+	const char *code;
+	const char *detail;
+};
 void symbolize_json_address(struct json_out *j, uint64_t address, const struct frames *f,
-			    const char *reason);
+			    struct symbolize_json_reason why);
 
 #endif

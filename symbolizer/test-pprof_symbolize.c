@@ -330,7 +330,7 @@ static void what_is_lost_is_weighed(void **state)
 	assert_str(weights[1].build_id, "cccc");
 	assert_str(weights[1].filename, "/lib/c.so");
 	assert_int_equal(weights[1].status, MODULE_MISSING);
-	assert_string_equal(weights[1].reason, "missing");
+	assert_string_equal(weights[1].reason, "not_found");
 	assert_int_equal(weights[1].weight, 37);
 	assert_int_equal(weights[1].samples, 2);
 	assert_int_equal(weights[1].unresolved_locations, 2);

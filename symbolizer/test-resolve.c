@@ -36,8 +36,8 @@ static void there_is_always_a_reason(void **state)
 	(void)state;
 	check("aaaa", 0x1100, MODULE_OK, NULL, NULL);
 	check("aaaa", 0x1, MODULE_OK, NULL, "no_symbol");
-	check("bbbb", 0x1100, MODULE_PENDING, "fetching", "fetching");
-	check("cccc", 0x1100, MODULE_MISSING, "missing", "missing");
+	check("bbbb", 0x1100, MODULE_PENDING, "pending", "pending");
+	check("cccc", 0x1100, MODULE_MISSING, "not_found", "not_found");
 	check("ffff", 0x1100, MODULE_INVALID, "malformed_elf", "malformed_elf");
 	check("no id!", 0x1100, MODULE_INVALID, "bad_build_id", "bad_build_id");
 }

@@ -90,10 +90,10 @@ static void what_is_unresolved_says_why(void **state)
 	       "{\"build_id\":\"ffff\",\"addresses\":[1]}]}",
 	       "{\"modules\":[{\"build_id\":\"aaaa\",\"status\":\"partial\",\"addresses\":["
 	       "{\"address\":\"0x1999\",\"source\":\"none\",\"frames\":[],\"reason\":\"no_symbol\"}]},"
-	       "{\"build_id\":\"bbbb\",\"status\":\"pending\",\"reason\":\"fetching\",\"addresses\":["
+	       "{\"build_id\":\"bbbb\",\"status\":\"pending\",\"reason\":\"pending\",\"detail\":\"fetching\",\"addresses\":["
 	       "{\"address\":\"0xffffffffffffffff\",\"source\":\"none\",\"frames\":[],"
-	       "\"reason\":\"fetching\"}]},"
-	       "{\"build_id\":\"cccc\",\"status\":\"missing\",\"reason\":\"missing\",\"addresses\":[]},"
+	       "\"reason\":\"pending\",\"detail\":\"fetching\"}]},"
+	       "{\"build_id\":\"cccc\",\"status\":\"missing\",\"reason\":\"not_found\",\"addresses\":[]},"
 	       "{\"build_id\":\"no build id!\",\"status\":\"invalid\",\"reason\":\"bad_build_id\","
 	       "\"addresses\":[{\"address\":\"0x1\",\"source\":\"none\",\"frames\":[],"
 	       "\"reason\":\"bad_build_id\"}]},"
@@ -117,8 +117,8 @@ static void file_offsets_are_translated(void **state)
 	       "{\"build_id\":\"dddd\",\"status\":\"partial\",\"addresses\":["
 	       "{\"address\":\"0x600\",\"source\":\"none\",\"frames\":[],"
 	       "\"reason\":\"no_program_headers\"}]},"
-	       "{\"build_id\":\"cccc\",\"status\":\"missing\",\"reason\":\"missing\",\"addresses\":["
-	       "{\"address\":\"0x600\",\"source\":\"none\",\"frames\":[],\"reason\":\"missing\"}]}]}");
+	       "{\"build_id\":\"cccc\",\"status\":\"missing\",\"reason\":\"not_found\",\"addresses\":["
+	       "{\"address\":\"0x600\",\"source\":\"none\",\"frames\":[],\"reason\":\"not_found\"}]}]}");
 }
 
 static void an_empty_request_has_an_empty_answer(void **state)

@@ -27,7 +27,7 @@ struct addr2line {
 
 /* ---- printing ---------------------------------------------------------------------------------------- */
 
-static void print_answer(struct addr2line *a, uint64_t address, const struct frames *f, const char *reason)
+static void print_answer(struct addr2line *a, uint64_t address, const struct frames *f)
 {
 	struct json_out j;
 
@@ -37,7 +37,7 @@ static void print_answer(struct addr2line *a, uint64_t address, const struct fra
 	}
 	buf_clear(&a->text);
 	j = JSON_OUT(&a->text);
-	symbolize_json_address(&j, address, f, reason);
+	symbolize_json_address(&j, address, f, (struct symbolize_json_reason){.code = "no_symbol"});
 	fwrite(a->text.p, 1, a->text.n, stdout);
 	putchar('\n');
 }
@@ -55,7 +55,7 @@ static void answer_local(struct addr2line *a, const uint64_t *addresses, size_t 
 {
 	for (size_t i = 0; i < n; i++) {
 		uhx_lookup(a->uhx, addresses[i], a->frames);
-		print_answer(a, addresses[i], a->frames, "no source covers this address");
+		print_answer(a, addresses[i], a->frames);
 	}
 }
 

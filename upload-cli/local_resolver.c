@@ -129,7 +129,9 @@ static int resolve_module(void *ctx, struct str build_id, struct module *ret, st
 		return err_nomem(e);
 	if (!m->tried)
 		load(l, m, build_id);
-	*ret = (struct module){.status = MODULE_MISSING, .reason = "no file with that build-ID on this machine"};
+	*ret = (struct module){.status = MODULE_MISSING,
+			       .reason = err_code(ERR_NOT_FOUND),
+			       .detail = "no file with that build-ID on this machine"};
 	if (m->uhx)
 		*ret = (struct module){.headers = uhx_info(m->uhx)->headers, .handle = m->uhx};
 	return 0;

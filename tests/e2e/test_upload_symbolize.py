@@ -62,8 +62,9 @@ def missing_and_invalid_modules(case):
     modules = server.symbolize([{"build_id": "00" * 20, "addresses": ["0x10"]},
                                 {"build_id": "not hex!", "addresses": ["0x10"]}], wait=0)
     assert [m["status"] for m in modules] == ["missing", "invalid"], modules
-    for m in modules:
-        assert m["addresses"][0]["frames"] == [] and m["addresses"][0]["reason"], m
+    for m, code in zip(modules, ("not_found", "bad_build_id")):
+        assert m["addresses"][0]["frames"] == [] and m["addresses"][0]["reason"] == m["reason"] == code, m
+    assert modules[0]["detail"] == "not uploaded, and no upstream server is configured", modules
 
 
 @test

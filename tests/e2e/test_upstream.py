@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """IDs the server does not have are asked of upstream debuginfod servers: the real one, and odd ones."""
 import http.server
+import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -133,7 +135,8 @@ def wrong_file_is_refused(case):
         upstream = Upstream({f"/buildid/{ident}/debuginfo": answer})
         server = case.server("--upstream", upstream.url, name=f"data{len(case.servers)}")
         module = ask(server, ident, address)
-        assert module["status"] == "missing" and module["addresses"][0]["reason"], module
+        assert module["status"] == "missing" and module["addresses"][0]["reason"] == "upstream_failed", module
+        assert "was refused" in module["detail"] or "cut off" in module["detail"], module
         # Not a 404, which clients would remember as "does not exist": whether it exists is not known.
         try:
             assert False, server.get(f"/buildid/{ident}/debuginfo")
@@ -141,6 +144,27 @@ def wrong_file_is_refused(case):
             pass
         server.stop()
         upstream.close()
+
+
+@test
+def unreachable_is_not_absent(case):
+    """an upstream that refuses connections, or never answers, has not said no; its password is nobody's business"""
+    _, ident, address, _ = subject(case)
+    deaf = socket.create_server(("127.0.0.1", 0))
+    port = deaf.getsockname()[1]
+    for n, host in enumerate(("127.0.0.2:1", f"127.0.0.1:{port}")):
+        server = case.server("--upstream", f"http://eve:secret@{host}", "--upstream-stall-timeout", "1s", name=f"deaf{n}")
+        module = ask(server, ident, address)
+        assert module["status"] == "missing" and module["reason"] == "upstream_failed", module
+        story = server.get(f"/v1/debuginfo/{ident}")
+        assert story.json()["reason"]["code"] == "upstream_failed", story
+        for text in (json.dumps(module), story.body.decode()):
+            assert host in text and "secret" not in text and "has it" not in text, text
+        server.stop()
+        server.start()
+        module = ask(server, ident, address)
+        assert module["reason"] == "upstream_failed", module
+    deaf.close()
 
 
 @test

@@ -40,7 +40,8 @@ static int fake_module(void *ctx, struct str id, struct module *ret, struct err 
 	if (str_is(id, "aaaa"))
 		m.headers = (struct program_headers){&fake_header, 1, true};
 	else if (str_is(id, "bbbb"))
-		m = (struct module){.status = MODULE_PENDING, .reason = "fetching", .handle = f};
+		m = (struct module){.status = MODULE_PENDING, .reason = "pending", .detail = "fetching",
+				    .handle = f};
 	else if (str_is(id, "cccc"))
 		m = (struct module){.status = MODULE_MISSING, .handle = f};
 	else if (str_is(id, "ffff"))
