@@ -122,7 +122,7 @@ static int bind_to(const struct addrinfo *a, const char *listen_text, struct err
 
 static int open_socket(struct http *h, const char *listen_text, struct err *e)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = {0};
 	socklen_t n = sizeof(ss);
 	struct addrinfo *list;
 	char host[NI_MAXHOST];

@@ -41,7 +41,7 @@ static char *decode(struct str in, bool plus_is_space, char *out)
 // "http://host/path" → "/path"; proxies may send it, and a server must take it.
 static struct str without_authority(struct str raw)
 {
-	struct str rest = raw;
+	struct str rest;
 	const char *slash;
 
 	if (!str_has_prefix(raw, STR("http://")))
