@@ -71,6 +71,7 @@ enum {
 	X(ERR_UPSTREAM, "upstream_failed", 502, EXIT_UNAVAILABLE, true)                            \
 	X(ERR_INDEXER_CRASHED, "indexer_crashed", 500, EXIT_FAILED, false)                         \
 	X(ERR_INDEXER_TIMEOUT, "indexer_timeout", 500, EXIT_FAILED, false)                         \
+	X(ERR_INDEXER_KILLED, "indexer_killed", 503, EXIT_UNAVAILABLE, true)                       \
 	X(ERR_INDEXER_MEMORY, "indexer_out_of_memory", 500, EXIT_FAILED, false)                    \
 	X(ERR_BAD_INDEX, "bad_index", 500, EXIT_FAILED, false)                                     \
 	X(ERR_NO_CAPABILITY, "missing_capability", 500, EXIT_REFUSED, false)                       \

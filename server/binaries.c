@@ -44,6 +44,19 @@ bool binaries_first_retry(struct binaries *b, int64_t binary)
 	return first;
 }
 
+bool binaries_failed_before(struct binaries *b, int64_t binary, uint32_t files_version)
+{
+	uint64_t before;
+	bool again;
+
+	pthread_mutex_lock(&b->retried_lock);
+	again = map64_get(&b->failed_once, (uint64_t)binary, &before) && before == files_version;
+	if (!again && map64_set(&b->failed_once, (uint64_t)binary, files_version))
+		again = true; // without memory for it, it would be tried without end
+	pthread_mutex_unlock(&b->retried_lock);
+	return again;
+}
+
 static int queue_row(struct binaries *b, int64_t row, struct err *e)
 {
 	_cleanup_free_ struct build_id *ids = NULL;
@@ -101,6 +114,7 @@ int binaries_new(const struct binaries_config *cfg, struct binaries **ret, struc
 	binaries_metrics_register();
 	b->cfg = *cfg;
 	b->retried = MAP64_INIT;
+	b->failed_once = MAP64_INIT;
 	pthread_mutex_init(&b->retried_lock, NULL);
 	if (set_up(b, e)) {
 		binaries_free(b);
@@ -130,6 +144,7 @@ void binaries_free(struct binaries *b)
 	index_cache_free(b->indexes);
 	indexer_free(b->indexer);
 	map64_deinit(&b->retried);
+	map64_deinit(&b->failed_once);
 	pthread_mutex_destroy(&b->retried_lock);
 	free(b);
 }

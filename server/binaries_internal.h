@@ -26,12 +26,15 @@ struct binaries {
 	struct waiters *waiters;
 	struct flights *flights;
 	bool retry_failed; /* another program version than the one that recorded failures here */
-	pthread_mutex_t retried_lock; /* guards the next one; innermost */
+	pthread_mutex_t retried_lock; /* guards the next two; innermost */
 	struct map64 retried;         /* rows tried again by this process */
+	struct map64 failed_once;     /* rows → files_version, for what may pass */
 };
 
 /* True once for each row, where failures of another version are to be tried again. */
 bool binaries_first_retry(struct binaries *b, int64_t binary);
+/* Indexing these files failed for what may pass: did it before, in this process? */
+bool binaries_failed_before(struct binaries *b, int64_t binary, uint32_t files_version);
 
 /* ---- taking in (binaries_put.c) -------------------------------------------------------------------- */
 

@@ -46,8 +46,8 @@ struct metric metric_index_seconds = {
 
 static const enum err_kind failure_kinds[] = {
 	ERR_NOT_ELF,	     ERR_BAD_ELF,	 ERR_UNSUPPORTED, ERR_TOO_LARGE, ERR_TOO_DEEP,
-	ERR_INDEXER_CRASHED, ERR_INDEXER_TIMEOUT, ERR_INDEXER_MEMORY, ERR_BAD_INDEX, ERR_NO_SPACE,
-	ERR_IO};
+	ERR_INDEXER_CRASHED, ERR_INDEXER_TIMEOUT, ERR_INDEXER_KILLED, ERR_INDEXER_MEMORY, ERR_BAD_INDEX,
+	ERR_NO_SPACE,	     ERR_IO};
 // The last one is for the rest. Filled from the table of errors, so that the spellings agree.
 static const char *failures[countof(failure_kinds) + 2];
 struct metric metric_index_failures = {

@@ -194,6 +194,13 @@ static int run(struct index_run *r, struct err *e)
 	return publish(r, e);
 }
 
+static bool is_final(const struct index_run *r, const struct err *why)
+{
+	if (indexer_failure_may_pass(why))
+		return binaries_failed_before(r->b, r->row.id, r->row.files_version);
+	return indexer_failure_is_final(why);
+}
+
 // A failure that is about the files stays with the binary until others come.
 static void record(struct index_run *r, const struct err *why)
 {
@@ -202,7 +209,7 @@ static void record(struct index_run *r, const struct err *why)
 	metric_add(&metric_index_failures, index_failure_label(why->kind), 1);
 	log_err(LOG_WARN, "index_failed", why,
 		(const struct log_field[]){{"binary", LOG_I(r->row.id)}, {NULL, {0}}});
-	if (!indexer_failure_is_final(why))
+	if (!is_final(r, why))
 		return;
 	if (catalog_set_failure_at(r->b->cfg.catalog, r->row.id, r->row.files_version,
 				   err_code(why->kind), why->msg, &e) < 0)

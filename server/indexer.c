@@ -78,9 +78,11 @@ static int signal_err(const struct subproc_result *r, struct err *e)
 {
 	if (r->signal == SIGXCPU)
 		return err_set(e, ERR_INDEXER_TIMEOUT, "the indexer used up its CPU time");
-	return err_set(e, ERR_INDEXER_CRASHED, "the indexer was killed by signal %d (%s)%s", r->signal,
-		       strsignal(r->signal),
-		       r->signal == SIGKILL ? ", perhaps by the kernel for want of memory" : "");
+	if (r->signal == SIGKILL)
+		return err_set(e, ERR_INDEXER_KILLED,
+			       "the indexer was killed by signal 9, perhaps by the kernel for want of memory");
+	return err_set(e, ERR_INDEXER_CRASHED, "the indexer was killed by signal %d (%s)", r->signal,
+		       strsignal(r->signal));
 }
 
 static int check_end(const struct subproc_result *r, uint64_t deadline_ms, struct err *e)
@@ -175,10 +177,14 @@ bool indexer_failure_is_final(const struct err *e)
 	case ERR_TOO_DEEP:
 	case ERR_BAD_INDEX:
 	case ERR_INDEXER_CRASHED:
-	case ERR_INDEXER_TIMEOUT:
 	case ERR_INDEXER_MEMORY:
 		return true;
 	default:
 		return false;
 	}
+}
+
+bool indexer_failure_may_pass(const struct err *e)
+{
+	return e->kind == ERR_INDEXER_TIMEOUT || e->kind == ERR_INDEXER_KILLED;
 }

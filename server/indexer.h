@@ -37,5 +37,7 @@ int indexer_index(struct indexer *x, const struct indexer_files *files, char **r
 
 /* Would another run with the same files fail just so? False for a full disk, a stop. */
 bool indexer_failure_is_final(const struct err *e);
+/* Not final at once, for the machine may have been busy or out of memory: only where it comes again. */
+bool indexer_failure_may_pass(const struct err *e);
 
 #endif

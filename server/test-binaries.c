@@ -297,17 +297,59 @@ static void a_crashed_indexer_is_a_reason(void **state)
 	indexing_fails(LIFE(state), "kill -SEGV $$", "indexer_crashed", "killed by signal 11");
 }
 
-static void a_killed_indexer_is_a_reason(void **state)
+// What may have been the machine's fault is no reason until it has come twice.
+static void indexing_fails_twice(struct life *l, const char *line, const char *code, const char *part)
 {
-	indexing_fails(LIFE(state), "kill -KILL $$", "indexer_crashed", "killed by signal 9");
+	struct err e = ERR_INIT;
+	struct answer a;
+
+	fake_indexer(l, line);
+	l->cfg.error_s = 1; // then it is tried again
+	start_alone(l);
+	assert_ok(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e));
+	a = ask(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_MISSING);
+	assert_string_equal(a.reason, code);
+	assert_non_null(strstr(a.detail, part));
+	assert_string_equal(row(l, made.id).reason_code, "");
+	assert_true(row(l, made.id).needs_index);
+	sleep(1);
+	a = ask(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_INVALID);
+	assert_string_equal(a.reason, code);
+	assert_non_null(strstr(a.detail, part));
+	assert_string_equal(row(l, made.id).reason_code, code);
+	assert_int_equal(ask_once(l, made.id, made.work).status, MODULE_INVALID);
 }
 
-static void a_slow_indexer_is_a_reason(void **state)
+static void an_indexer_killed_twice_is_a_reason(void **state)
+{
+	indexing_fails_twice(LIFE(state), "kill -KILL $$", "indexer_killed", "killed by signal 9");
+}
+
+static void an_indexer_slow_twice_is_a_reason(void **state)
 {
 	struct life *l = LIFE(state);
 
 	l->cfg.indexer_deadline_ms = 1000;
-	indexing_fails(l, "sleep 20", "indexer_timeout", "not done after 1 s");
+	indexing_fails_twice(l, "sleep 20", "indexer_timeout", "not done after 1 s");
+}
+
+static void an_indexer_killed_once_is_tried_again(void **state)
+{
+	struct life *l = LIFE(state);
+	struct err e = ERR_INIT;
+	struct answer a;
+
+	fake_indexer(l, "mark=$(dirname \"$0\")/killed; test -e $mark || { touch $mark; kill -KILL $$; }");
+	l->cfg.error_s = 1;
+	start_alone(l);
+	assert_ok(put(l, made.id, &made.debug, FILE_DEBUGINFO, &e));
+	a = ask(l, made.id, made.work);
+	assert_int_equal(a.status, MODULE_MISSING);
+	sleep(1);
+	a = ask(l, made.id, made.work);
+	assert_work(&a);
 }
 
 static void a_lack_of_memory_is_a_reason(void **state)
@@ -596,8 +638,9 @@ int main(void)
 		T(what_is_no_better_tells_its_ids),
 		T(objects_are_refused_at_the_door),
 		T(a_crashed_indexer_is_a_reason),
-		T(a_killed_indexer_is_a_reason),
-		T(a_slow_indexer_is_a_reason),
+		T(an_indexer_killed_twice_is_a_reason),
+		T(an_indexer_killed_once_is_tried_again),
+		T(an_indexer_slow_twice_is_a_reason),
 		T(a_lack_of_memory_is_a_reason),
 		T(a_report_that_is_none_is_a_reason),
 		T(an_index_that_is_none_is_a_reason),
