@@ -101,6 +101,7 @@ static int set_up(struct binaries *b, struct err *e)
 		return -1;
 	if (flights_new(b, cfg->index_workers, &b->flights, e))
 		return -1;
+	catalog_upstream_longest(cfg->catalog, MAX(cfg->absent_s, cfg->error_s));
 	catalog_asks_upstream(cfg->catalog, upstream_configured(cfg->upstream));
 	return queue_unindexed(b, e);
 }

@@ -152,7 +152,11 @@ int catalog_delete(struct catalog *c, int64_t binary, char (**ret_sha)[SHA256_HE
 
 enum upstream_answer { UPSTREAM_FOUND = 1, UPSTREAM_ABSENT = 2, UPSTREAM_ERROR = 3 };
 
-/* The answer remembered for (id, type), if its time is not over; else CATALOG_NOT_FOUND. */
+/*
+ * The answer remembered for (id, type), if its time is not over; else CATALOG_NOT_FOUND. But for
+ * UPSTREAM_FOUND, what would hold for longer than catalog_upstream_longest() said does not count, either:
+ * it was noted before the clock was set back.
+ */
 int catalog_upstream_get(struct catalog *c, const struct build_id *id, enum file_type type,
 			 enum upstream_answer *ret, struct err *e) MUST_CHECK;
 int catalog_upstream_put(struct catalog *c, const struct build_id *id, enum file_type type,
@@ -160,6 +164,8 @@ int catalog_upstream_put(struct catalog *c, const struct build_id *id, enum file
 			 struct err *e) MUST_CHECK;
 /* In words: not uploaded, and why no upstream server gave it. Static. */
 const char *catalog_why_absent(bool asks_upstream, bool can_be_asked_for);
+/* For how long an answer is put at most; once, before other threads read. Not said: it is not checked. */
+void catalog_upstream_longest(struct catalog *c, uint64_t seconds);
 /* Whether upstream servers are asked at all, for those words; once, before other threads read. */
 void catalog_asks_upstream(struct catalog *c, bool yes);
 /* Forget what was said of an ID: an upload has come. */

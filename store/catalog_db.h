@@ -14,6 +14,7 @@ struct catalog {
 	struct db *db;
 	unsigned seen_batches; /* the writer thread's */
 	bool asks_upstream;
+	int64_t longest_answer_s; /* 0: not known */
 };
 
 /* From symbolizer/quality.h, which this layer cannot see: the names of what struct binary.quality and

@@ -4,19 +4,34 @@
 
 #include "base/clock.h"
 
+void catalog_upstream_longest(struct catalog *c, uint64_t seconds)
+{
+	c->longest_answer_s = (int64_t)MIN(seconds, (uint64_t)INT32_MAX);
+}
+
+// Until when an answer may hold that was put with the clock as it is now.
+static int64_t latest_until(const struct catalog *c, int64_t now)
+{
+	return c->longest_answer_s ? now + c->longest_answer_s : INT64_MAX;
+}
+
 int catalog_upstream_get(struct catalog *c, const struct build_id *id, enum file_type type,
 			 enum upstream_answer *ret, struct err *e)
 {
 	_cleanup_(db_reader_end) struct db_reader r = db_reader(c->db);
 	_cleanup_(query_end) struct query q =
-		query(r.sql, "SELECT answer FROM upstream WHERE id = ? AND type = ? AND until > ?");
+		query(r.sql, "SELECT answer FROM upstream WHERE id = ? AND type = ? AND until > ?"
+			     " AND (until <= ? OR answer = ?)");
+	int64_t now = clock_unix_s();
 	char text[BUILD_ID_TEXT];
 	int rc;
 
 	build_id_text(id, text);
 	query_cstr(&q, text);
 	query_i64(&q, type);
-	query_i64(&q, clock_unix_s());
+	query_i64(&q, now);
+	query_i64(&q, latest_until(c, now));
+	query_i64(&q, UPSTREAM_FOUND);
 	rc = query_step(&q, e);
 	if (rc > 0)
 		*ret = (enum upstream_answer)query_col_i64(&q);

@@ -550,6 +550,33 @@ static void test_upstream_answers_expire(void **state)
 			 CATALOG_NOT_FOUND);
 }
 
+// What would hold longer than was ever given was noted by a clock that was ahead.
+static void test_upstream_answers_of_a_fast_clock(void **state)
+{
+	struct build_id id = id_of("aa11");
+	enum upstream_answer answer = UPSTREAM_ERROR;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	clock_shift_ms(3600 * 1000);
+	assert_int_equal(catalog_upstream_put(catalog, &id, FILE_DEBUGINFO, UPSTREAM_ABSENT,
+					      clock_unix_s() + 60, "", &e),
+			 0);
+	assert_int_equal(catalog_upstream_put(catalog, &id, FILE_EXECUTABLE, UPSTREAM_FOUND, INT64_MAX,
+					      "", &e),
+			 0);
+	catalog_upstream_longest(catalog, 60);
+	assert_int_equal(catalog_upstream_get(catalog, &id, FILE_DEBUGINFO, &answer, &e), 0);
+	clock_shift_ms(-3600 * 1000);
+	assert_int_equal(catalog_upstream_get(catalog, &id, FILE_DEBUGINFO, &answer, &e),
+			 CATALOG_NOT_FOUND);
+	assert_int_equal(catalog_upstream_get(catalog, &id, FILE_EXECUTABLE, &answer, &e), 0);
+	assert_int_equal(answer, UPSTREAM_FOUND);
+	catalog_upstream_longest(catalog, 2 * 3600);
+	assert_int_equal(catalog_upstream_get(catalog, &id, FILE_DEBUGINFO, &answer, &e), 0);
+	assert_int_equal(answer, UPSTREAM_ABSENT);
+}
+
 static void test_too_many_ids(void **state)
 {
 	struct build_id ids[17];
@@ -648,6 +675,7 @@ int main(void)
 		TEST(test_list_pages),
 		TEST(test_delete),
 		TEST(test_upstream_answers_expire),
+		TEST(test_upstream_answers_of_a_fast_clock),
 		TEST(test_too_many_ids),
 		TEST(test_names),
 		TEST(test_many_threads),
