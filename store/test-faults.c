@@ -335,11 +335,11 @@ static void test_blob(void **state)
 
 // ---- catalog ----------------------------------------------------------------------------------------
 
-static struct build_id numbered_id(unsigned long number)
+static struct build_id numbered_id(enum build_id_kind kind, unsigned long number)
 {
 	struct build_id id = {0};
 
-	if (build_id_set(&id, BUILD_ID_GNU, &number, sizeof(number), NULL))
+	if (build_id_set(&id, kind, &number, sizeof(number), NULL))
 		abort();
 	return id;
 }
@@ -353,7 +353,7 @@ static int open_catalog(struct catalog **ret, struct err *e)
 
 static int add_numbered(struct catalog *c, unsigned long number, struct err *e)
 {
-	struct build_id ids[] = {numbered_id(number), numbered_id(number + 1000000)};
+	struct build_id ids[] = {numbered_id(BUILD_ID_GNU, number), numbered_id(BUILD_ID_GO, number)};
 	struct catalog_new_file f = {.ids = ids, .id_count = 2, .name = "prog", .headers = "phdr",
 				     .headers_size = 4};
 	struct binary b;
@@ -404,8 +404,8 @@ static void assert_intact(const char *name)
 
 static void check_catalog(unsigned long number, int rc)
 {
-	struct build_id one = numbered_id(number);
-	struct build_id other = numbered_id(number + 1000000);
+	struct build_id one = numbered_id(BUILD_ID_GNU, number);
+	struct build_id other = numbered_id(BUILD_ID_GO, number);
 	struct catalog_file f;
 	struct catalog *c;
 	struct binary a;
