@@ -9,6 +9,46 @@
 #include "server/binaries_metrics.h"
 #include <stdio.h>
 
+// ---- blobs nobody uses -----------------------------------------------------------------------------------
+
+// Asked while no upload of the same bytes can come in between.
+static int blob_in_use(void *ctx, const char *sha256, struct err *e)
+{
+	struct binaries *b = ctx;
+	bool used;
+
+	if (catalog_blob_used(b->cfg.catalog, sha256, &used, e))
+		return -1;
+	return used ? BLOB_USED : BLOB_UNUSED;
+}
+
+/*
+ * What a crash left between a blob and its row. A catalog without any file may be one that was lost, and
+ * then the blobs are all there is.
+ */
+static int sweep_blobs(struct binaries *b, struct err *e)
+{
+	struct blob_usage before;
+	struct blob_usage after;
+	bool any;
+
+	if (catalog_has_files(b->cfg.catalog, &any, e))
+		return -1;
+	blob_store_usage(b->cfg.blobs, &before);
+	if (!any && before.blobs)
+		LOG(LOG_WARN, "blobs_not_swept", {"blobs", LOG_U(before.blobs)},
+		    {"why", LOG_S("the catalog has no files; it may have been lost")});
+	if (!any)
+		return 0;
+	if (blob_sweep(b->cfg.blobs, blob_in_use, b, e))
+		return -1;
+	blob_store_usage(b->cfg.blobs, &after);
+	if (after.blobs < before.blobs)
+		LOG(LOG_INFO, "blobs_swept", {"blobs", LOG_U(before.blobs - after.blobs)},
+		    {"bytes", LOG_U(before.stored_bytes - after.stored_bytes)});
+	return 0;
+}
+
 // ---- beginning and end ----------------------------------------------------------------------------------
 
 /*
@@ -91,6 +131,7 @@ static int queue_unindexed(struct binaries *b, struct err *e)
 static int set_up(struct binaries *b, struct err *e)
 {
 	const struct binaries_config *cfg = &b->cfg;
+	struct err why;
 
 	if (indexer_new(cfg->indexer_path, cfg->indexer_deadline_ms, cfg->indexer_max_memory,
 			&b->indexer, e) ||
@@ -99,6 +140,8 @@ static int set_up(struct binaries *b, struct err *e)
 		return -1;
 	if (index_cache_sweep(b->indexes, cfg->catalog, e) || note_version(b, e))
 		return -1;
+	if (sweep_blobs(b, &why))
+		log_err(LOG_WARN, "blobs_sweep", &why, NULL);
 	if (flights_new(b, cfg->index_workers, &b->flights, e))
 		return -1;
 	catalog_upstream_longest(cfg->catalog, MAX(cfg->absent_s, cfg->error_s));
@@ -267,17 +310,6 @@ int binaries_wait_id(struct binaries *b, const struct build_id *ids, size_t n,
 }
 
 // ---- removing, telling --------------------------------------------------------------------------------------
-
-// An upload of the same bytes may have come since.
-static int blob_in_use(void *ctx, const char *sha256, struct err *e)
-{
-	struct binaries *b = ctx;
-	bool used;
-
-	if (catalog_blob_used(b->cfg.catalog, sha256, &used, e))
-		return -1;
-	return used ? BLOB_USED : BLOB_UNUSED;
-}
 
 static int remove_blobs(struct binaries *b, char (*sha)[SHA256_HEX], size_t n, struct err *e)
 {

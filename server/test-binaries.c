@@ -567,6 +567,39 @@ static void leftovers_are_swept_at_the_start(void **state)
 	assert_work(&a);
 }
 
+static uint64_t blobs_in(struct life *l)
+{
+	struct blob_usage usage;
+
+	blob_store_usage(l->blobs, &usage);
+	return usage.blobs;
+}
+
+// A crash came between the blob and its row. Without any row it is the catalog that was lost.
+static void orphans_are_swept_at_the_start(void **state)
+{
+	struct life *l = LIFE(state);
+	struct blob_info info;
+	struct err e = ERR_INIT;
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/other", toolbox_dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	start_alone(l);
+	assert_int_equal(blob_put(l->blobs, fd, &info, &e), 0);
+	close(fd);
+	life_stop(l);
+	start_alone(l);
+	assert_int_equal(blobs_in(l), 1);
+	upload_and_ask(l, &made.debug, FILE_DEBUGINFO);
+	assert_int_equal(blobs_in(l), 2);
+	life_stop(l);
+	start_alone(l);
+	assert_int_equal(blobs_in(l), 1);
+	assert_int_equal(blob_stat(l->blobs, info.sha256, &info, &e), -1);
+}
+
 static void what_is_deleted_is_gone(void **state)
 {
 	struct life *l = LIFE(state);
@@ -653,6 +686,7 @@ int main(void)
 		T(a_worse_index_does_not_take_a_lost_ones_place),
 		T(what_was_not_indexed_is_queued_at_the_start),
 		T(leftovers_are_swept_at_the_start),
+		T(orphans_are_swept_at_the_start),
 		T(what_is_deleted_is_gone),
 		T(running_out_of_memory_does_no_lasting_harm),
 	};

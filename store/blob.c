@@ -60,6 +60,12 @@ static bool is_sha256(const char *s)
 	return strspn(s, "0123456789abcdef") == SHA256_HEX - 1 && s[SHA256_HEX - 1] == '\0';
 }
 
+// Is it the name of a folder of blobs?
+static bool is_prefix(const char *s)
+{
+	return strlen(s) == 2 && strspn(s, "0123456789abcdef") == 2;
+}
+
 static int blob_path(const struct blob_store *s, const char *sha256, char out[static FOLDER_PATH],
 		     struct err *e)
 {
@@ -131,7 +137,7 @@ static int count_blob(void *ctx, const char *path, const char *name, struct err 
 // Synced, too: a crash may have come between a blob's rename and the sync of its folder.
 static int count_folder(void *ctx, const char *path, const char *name, struct err *e)
 {
-	if (strlen(name) != 2 || strspn(name, "0123456789abcdef") != 2)
+	if (!is_prefix(name))
 		return 0;
 	if (folder_each(path, count_blob, ctx, e))
 		return -1;
@@ -397,4 +403,35 @@ int blob_remove_unused(struct blob_store *s, const char *sha256, blob_used *used
 int blob_remove(struct blob_store *s, const char *sha256, struct err *e)
 {
 	return blob_remove_unused(s, sha256, NULL, NULL, e);
+}
+
+// ---- sweeping -------------------------------------------------------------------------------------
+
+struct sweep {
+	struct blob_store *store;
+	blob_used *used;
+	void *ctx;
+};
+
+static int sweep_blob(void *ctx, UNUSED const char *path, const char *name, struct err *e)
+{
+	const struct sweep *w = ctx;
+	char sha256[SHA256_HEX];
+
+	if (!str_has_suffix(str_from(name), STR(".zst")))
+		return 0;
+	snprintf(sha256, sizeof(sha256), "%.*s", (int)(strlen(name) - strlen(".zst")), name);
+	return is_sha256(sha256) ? blob_remove_unused(w->store, sha256, w->used, w->ctx, e) : 0;
+}
+
+static int sweep_folder(void *ctx, const char *path, const char *name, struct err *e)
+{
+	return is_prefix(name) ? folder_each(path, sweep_blob, ctx, e) : 0;
+}
+
+int blob_sweep(struct blob_store *s, blob_used *used, void *ctx, struct err *e)
+{
+	struct sweep w = {s, used, ctx};
+
+	return folder_each(s->dir, sweep_folder, &w, e) ? err_wrap(e, "sweeping the blob store") : 0;
 }

@@ -66,6 +66,8 @@ int blob_remove(struct blob_store *s, const char *sha256, struct err *e) MUST_CH
 typedef int blob_used(void *ctx, const char *sha256, struct err *e);
 int blob_remove_unused(struct blob_store *s, const char *sha256, blob_used *used, void *ctx,
 		       struct err *e) MUST_CHECK;
+/* blob_remove_unused() of every blob: a crash may have come between a blob and the note of its use. */
+int blob_sweep(struct blob_store *s, blob_used *used, void *ctx, struct err *e) MUST_CHECK;
 
 struct blob_usage {
 	uint64_t blobs;

@@ -402,6 +402,18 @@ int catalog_unindexed(struct catalog *c, int64_t **ret, size_t *ret_n, struct er
 	return 0;
 }
 
+int catalog_has_files(struct catalog *c, bool *ret, struct err *e)
+{
+	_cleanup_(db_reader_end) struct db_reader r = db_reader(c->db);
+	_cleanup_(query_end) struct query q = query(r.sql, "SELECT 1 FROM file LIMIT 1");
+	int rc = query_step(&q, e);
+
+	if (rc < 0)
+		return -1;
+	*ret = rc > 0;
+	return 0;
+}
+
 // ---- deleting -------------------------------------------------------------------------------------
 
 struct deletion {

@@ -111,6 +111,8 @@ int catalog_best_file(struct catalog *c, int64_t binary, enum file_type type,
 		      struct catalog_file *ret, struct err *e) MUST_CHECK;
 /* Does any file have this blob? */
 int catalog_blob_used(struct catalog *c, const char *sha256, bool *ret, struct err *e) MUST_CHECK;
+/* Is there any file at all? */
+int catalog_has_files(struct catalog *c, bool *ret, struct err *e) MUST_CHECK;
 /* The blob of this file is lost (found out on opening it). */
 int catalog_file_lost(struct catalog *c, int64_t file, struct err *e) MUST_CHECK;
 

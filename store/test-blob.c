@@ -250,6 +250,36 @@ static void test_use(void **state)
 	assert_int_equal(blob_stat(store, info.sha256, &info, &e), -1);
 }
 
+static int is_kept(void *ctx, const char *sha256, UNUSED struct err *e)
+{
+	const struct blob_info *kept = ctx;
+
+	return strcmp(sha256, kept->sha256) ? BLOB_UNUSED : BLOB_USED;
+}
+
+static void test_sweep(void **state)
+{
+	struct blob_usage usage;
+	struct blob_info kept;
+	struct blob_info orphan;
+	struct err e = ERR_INIT;
+	int fails = -1;
+
+	(void)state;
+	put("orphan", 6, 0, &orphan);
+	put("kept", 4, 0, &kept);
+	assert_int_equal(blob_sweep(store, answer_used, &fails, &e), -1);
+	blob_store_usage(store, &usage);
+	assert_int_equal(usage.blobs, 2);
+	assert_int_equal(blob_sweep(store, is_kept, &kept, &e), 0);
+	assert_int_equal(blob_stat(store, orphan.sha256, &orphan, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	assert_holds(blob_open_identity(store, kept.sha256, &e), "kept", 4);
+	blob_store_usage(store, &usage);
+	assert_int_equal(usage.blobs, 1);
+	assert_int_equal(usage.stored_bytes, kept.stored_size);
+}
+
 static void test_quota(void **state)
 {
 	enum { SIZE = 300 * 1024 };
@@ -462,6 +492,7 @@ int main(void)
 		TEST(test_unknown_and_foreign_names),
 		TEST(test_remove),
 		TEST(test_use),
+		TEST(test_sweep),
 		TEST(test_quota),
 		TEST(test_identity_copies_are_evicted),
 		TEST(test_copy_that_vanished_is_made_again),
