@@ -252,7 +252,8 @@ int profiles_push(struct profiles *p, struct str body UNUSED, const struct push_
 static int look(struct profiles *p, bool replayed, struct pprof *decoded, struct err *e)
 {
 	struct seen_batch batch;
-	struct symbolize_options options = {.on_module = seen_batch_note, .on_module_ctx = &batch};
+	struct symbolize_options options = {
+		.weigh_only = true, .on_module = seen_batch_note, .on_module_ctx = &batch};
 	struct symbolize_stats stats;
 	struct binaries_view *view;
 	int r;
