@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # The promise of README on a bare Debian 12: a debootstrapped root with nothing but make and git, a clean
 # clone, `make demo`, then `make test`. Root and debootstrap needed. ROOT= names the folder (kept),
-# TARGETS= what to make.
+# TARGETS= what to make, MIRROR= another mirror than debootstrap's own.
 set -eu
 cd "$(dirname "$0")/.."
 root=${ROOT:-/var/tmp/unhex-bare}
 targets=${TARGETS:-demo test}
 suite=bookworm
-mirror=${MIRROR:-http://deb.debian.org/debian}
 
 [ "$(id -u)" = 0 ] || { echo "bare-root: needs root for debootstrap and chroot" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "bare-root: apt-get install debootstrap" >&2; exit 1; }
-[ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase "$suite" "$root" "$mirror"
+[ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase "$suite" "$root" ${MIRROR:+"$MIRROR"}
 
 clean() {
 	for m in proc sys dev; do umount -l "$root/$m" 2>/dev/null || true; done

@@ -428,7 +428,7 @@ def write_report(compared, own, rivals, loads):
              f"{os.cpu_count()} CPUs, Linux {os.uname().release}. Beside {', '.join(rivals.versions())}.",
              f"Load average {loads[0]:.1f} at the start, {loads[1]:.1f} at the end"
              + (": other work ran, so trust CPU time more than wall time." if loads[0] > 0.7 else "."), "",
-             "How: competitors run in turn in one session, warm page cache, output to /dev/null; medians. CPU (user + "
+             "How: competitors run in turn, warm page cache, output to /dev/null; medians. CPU (user + "
              "system) and peak memory as the kernel counts them for the process and its children (wait4). "
              f"{ADDRESSES:,} random addresses (fixed seed) inside the executable sections of Debian's libc. In brackets: "
              "times ours; below 1 the other is better. Named: the share of the first "
