@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "server/profile_check.h"
 #include "server/profiles_internal.h"
 #include "server/profile_segments.h"
 #include "server/seen.h"
@@ -147,49 +148,7 @@ static void logged(void *ctx, uint64_t position, const struct err *failure)
 	done(done_ctx, failure);
 }
 
-/* ---- checking what is pushed ----------------------------------------------------------------- */
-
-static int check_profile(struct str raw, size_t *total, struct err *e)
-{
-	struct buf identity = BUF_INIT(pprof_limits_default.identity_bytes);
-	struct arena arena = ARENA_INIT(ARENA_CAP);
-	struct pprof decoded;
-	int r = -1;
-
-	if (decompress_any(raw, &identity, e) == 0)
-		r = pprof_decode(buf_str(&identity), &pprof_limits_default, &arena, &decoded, e);
-	*total += identity.n;
-	arena_deinit(&arena);
-	buf_deinit(&identity);
-	return r;
-}
-
-static int check_series(const struct push_series *s, size_t *total, struct err *e)
-{
-	for (size_t i = 0; i < s->profile_count; i++) {
-		if (check_profile(s->profiles[i].raw, total, e) < 0)
-			return err_wrap(e, "profile %zu", i);
-	}
-	return 0;
-}
-
-/* Small records may become large ones: what comes in at once has to fit in the head. */
-static int check_request(const struct profiles *p, const struct push_request *rq, struct err *e)
-{
-	size_t max = MAX(p->cfg.head_bytes, pprof_limits_default.identity_bytes);
-	size_t total = 0;
-
-	for (size_t i = 0; i < rq->series_count; i++) {
-		if (check_series(&rq->series[i], &total, e) < 0)
-			return err_wrap(e, "series %zu", i);
-		if (total > max)
-			return err_set(e, ERR_TOO_LARGE,
-				       "the profiles of this push have more than %zu bytes when "
-				       "decompressed; push fewer at once",
-				       max);
-	}
-	return 0;
-}
+/* ---- pushing ---------------------------------------------------------------------------------- */
 
 static int reserve_bytes(struct profiles *p, size_t n, struct err *e)
 {
@@ -223,7 +182,7 @@ int profiles_push(struct profiles *p, struct str body UNUSED, const struct push_
 {
 	struct arrival *a;
 
-	if (check_request(p, rq, e) < 0)
+	if (profile_check(rq, MAX(p->cfg.head_bytes, pprof_limits_default.identity_bytes), e) < 0)
 		return -1;
 	a = arrival_from_request(p, rq, e);
 	if (!a)
