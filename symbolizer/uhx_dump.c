@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
+#include "base/printable.h"
 #include "symbolizer/uhx_view.h"
 
 #include <inttypes.h>
@@ -56,35 +57,18 @@ static void dump_sections(const struct uhx_view *v, FILE *out)
 	}
 }
 
-// What comes out of a file may hold anything; a terminal must not be told to obey it.
-static void put_printable(struct str s, FILE *out)
-{
-	while (s.n) {
-		size_t n = str_utf8_len(s);
-		unsigned char c = (unsigned char)s.p[0];
-
-		if (n > 1 || (n == 1 && c >= ' ' && c != 0x7f)) {
-			fwrite(s.p, 1, n, out);
-		} else {
-			fprintf(out, "\\x%02x", c);
-			n = 1;
-		}
-		s = str_skip(s, n);
-	}
-}
-
 static void dump_frame(const struct frame *f, FILE *out)
 {
 	fputs("    ", out);
-	put_printable(f->function, out);
+	printable_put(f->function, out);
 	if (!str_eq(f->function, f->system_name)) {
 		fputs(" [", out);
-		put_printable(f->system_name, out);
+		printable_put(f->system_name, out);
 		fputc(']', out);
 	}
 	if (f->file.n) {
 		fputs(" at ", out);
-		put_printable(f->file, out);
+		printable_put(f->file, out);
 		fprintf(out, ":%" PRIu32, f->line);
 		if (f->column)
 			fprintf(out, ":%" PRIu32, f->column);

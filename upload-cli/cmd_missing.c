@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/build_id.h"
 #include "base/cleanup.h"
+#include "base/printable.h"
 #include "upload-cli/command.h"
 #include "upload-cli/table.h"
 
@@ -12,13 +14,16 @@ static void print_missing(const json_t *list, uint64_t rows)
 	json_array_foreach(list, i, m) {
 		if (i >= rows)
 			break;
-		struct str id = json_get_str(m, "build_id"), fix = json_get_str(m, "fix");
+		struct str fix = json_get_str(m, "fix");
+		char name[64], id[BUILD_ID_TEXT];
 
-		printf("%6.2f%%  %-20.*s %-40.*s " STR_FMT "\n",
-		       100 * json_number_value(json_object_get(m, "share")), STR_ARG(json_get_str(m, "filename")),
-		       STR_ARG(id), STR_ARG(json_get_str(m, "reason")));
-		if (fix.n)
-			printf("         fix: " STR_FMT "\n", STR_ARG(fix));
+		printable_copy(json_get_str(m, "filename"), name, sizeof(name));
+		printable_copy(json_get_str(m, "build_id"), id, sizeof(id));
+		printf("%6.2f%%  %-20s %-40s ", 100 * json_number_value(json_object_get(m, "share")), name, id);
+		printable_put(json_get_str(m, "reason"), stdout);
+		fputs(fix.n ? "\n         fix: " : "", stdout);
+		printable_put(fix, stdout);
+		putchar('\n');
 	}
 	fflush(stdout);
 	if (n > rows)

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
+#include "base/printable.h"
 #include "upload-cli/command.h"
 #include "upload-cli/table.h"
 #include <inttypes.h>
+
+/* What the server says came from outside: names, origins, reasons. */
+static void put(const json_t *obj, const char *key)
+{
+	printable_put(json_get_str(obj, key), stdout);
+}
 
 static void print_files(const json_t *files)
 {
@@ -10,10 +17,15 @@ static void print_files(const json_t *files)
 	const json_t *f;
 
 	json_array_foreach(files, i, f) {
-		printf("  %-10.*s " STR_FMT " bytes %" PRIu64 "  from " STR_FMT " (" STR_FMT ")\n",
-		       STR_ARG(json_get_str(f, "type")), STR_ARG(json_get_str(f, "sha256")),
-		       json_get_u64(f, "size", 0), STR_ARG(json_get_str(f, "origin")),
-		       STR_ARG(json_get_str(f, "trust")));
+		fputs("  ", stdout);
+		put(f, "type");
+		printf(", %" PRIu64 " bytes, from ", json_get_u64(f, "size", 0));
+		put(f, "origin");
+		fputs(" (", stdout);
+		put(f, "trust");
+		fputs("), sha256 ", stdout);
+		put(f, "sha256");
+		putchar('\n');
 	}
 }
 
@@ -21,10 +33,14 @@ static void print_line(const json_t *story, const char *key)
 {
 	const json_t *value = json_object_get(story, key);
 
-	if (json_is_string(value))
-		printf("%-10s %s\n", key, json_string_value(value));
-	else if (json_is_integer(value))
-		printf("%-10s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+	if (!value)
+		return;
+	printf("%-10s ", key);
+	if (json_is_integer(value))
+		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else
+		put(story, key);
+	putchar('\n');
 }
 
 static void print_story(const json_t *story)
@@ -33,17 +49,24 @@ static void print_story(const json_t *story)
 	static const char *const keys[] = {"name", "state", "quality", "generation", "machine"};
 	size_t i;
 
-	json_array_foreach(ids, i, id)
-		printf("%-10s " STR_FMT "\n", i ? "" : "ids", STR_ARG(json_get_str(id, "text")));
+	json_array_foreach(ids, i, id) {
+		printf("%-10s ", i ? "" : "ids");
+		put(id, "text");
+		putchar('\n');
+	}
 	for (i = 0; i < countof(keys); i++)
 		print_line(story, keys[i]);
 	if (json_array_size(json_object_get(story, "files"))) {
 		puts("files");
 		print_files(json_object_get(story, "files"));
 	}
-	if (json_is_object(reason))
-		printf("reason     " STR_FMT ": " STR_FMT "\n", STR_ARG(json_get_str(reason, "code")),
-		       STR_ARG(json_get_str(reason, "detail")));
+	if (!json_is_object(reason))
+		return;
+	fputs("reason     ", stdout);
+	put(reason, "code");
+	fputs(": ", stdout);
+	put(reason, "detail");
+	putchar('\n');
 }
 
 static int status(const struct server_options *server, const char *id, bool as_json, struct err *e)

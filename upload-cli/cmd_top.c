@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/compress.h"
 #include "base/io.h"
+#include "base/printable.h"
 #include "symbolizer/pprof_merge.h"
 #include "symbolizer/pprof_top.h"
 #include "upload-cli/command.h"
@@ -40,15 +41,17 @@ static void print_value(int64_t value, struct str unit)
 
 static void print_row(const struct pprof_top_row *row, struct str unit)
 {
-	struct str name = row->function;
+	char name[NAME_COLUMNS + 1];
 
+	printable_copy(row->function, name, sizeof(name));
 	printf("%6.2f%% ", 100 * row->share);
 	print_value(row->flat, unit);
 	putchar(' ');
 	print_value(row->cum, unit);
-	printf("  %-*.*s", NAME_COLUMNS, (int)MIN(name.n, (size_t)NAME_COLUMNS), name.p);
+	printf("  %-*s  ", NAME_COLUMNS, name);
+	printable_put(row->file, stdout);
 	if (row->file.n)
-		printf("  " STR_FMT ":%" PRId64, STR_ARG(row->file), row->line);
+		printf(":%" PRId64, row->line);
 	putchar('\n');
 }
 

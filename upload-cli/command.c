@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/printable.h"
 #include <stdarg.h>
 
 enum { HELP_MAX = 1 << 20, TOKEN_MAX = 4096, URL_MAX_BYTES = 8192, ANSWER_MAX = 1 << 30 };
@@ -47,7 +48,9 @@ bool command_parse(struct opt_table *t, int argc, char **argv, struct operands *
 
 int command_fail(const struct err *e)
 {
-	fprintf(stderr, "unhex: %s\n", e->msg);
+	fputs("unhex: ", stderr);
+	printable_put(str_from(e->msg), stderr); // a server's words may be in it
+	fputc('\n', stderr);
 	if (e->kind == ERR_UNAUTHORIZED || e->kind == ERR_FORBIDDEN)
 		fputs("unhex: name a token with --token-file or UNHEX_TOKEN_FILE; the server's admin makes one "
 		      "with: unhexd token create --data-dir DIR --name NAME --scope upload\n", stderr);

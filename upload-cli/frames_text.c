@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upload-cli/frames_text.h"
 
-/* Not by printf: it is half the time of naming many addresses. */
-static void put(struct str text, FILE *out)
-{
-	fwrite(text.p, 1, text.n, out);
-}
+#include "base/printable.h"
 
 static void print_frame(const struct frame *f, const struct frames_style *style, FILE *out)
 {
 	struct str name = style->demangle || f->system_name.n == 0 ? f->function : f->system_name;
 
 	if (style->functions) {
-		put(name.n ? name : STR("??"), out);
+		printable_put(name.n ? name : STR("??"), out);
 		putc('\n', out);
 	}
-	put(f->file.n ? f->file : STR("??"), out);
+	printable_put(f->file.n ? f->file : STR("??"), out);
 	fprintf(out, ":%u", f->line);
 	if (f->column)
 		fprintf(out, ":%u", f->column);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/printable.h"
+
+#include "base/testing.h"
+#include <stdlib.h>
+
+static void expect(struct str s, const char *want)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	assert_non_null(out);
+	printable_put(s, out);
+	assert_int_equal(fclose(out), 0);
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void a_terminal_is_not_told_to_obey(void **state)
+{
+	(void)state;
+	expect(STR(""), "");
+	expect(STR("std::vector<int>::at"), "std::vector<int>::at");
+	expect(STR("\xc3\xa9t\xc3\xa9"), "\xc3\xa9t\xc3\xa9");
+	expect(STR("a\x1b[2Jb\n\x7f"), "a\\x1b[2Jb\\x0a\\x7f");
+	expect(STR("\xc2\x9b" "31m"), "\\xc2\\x9b" "31m"); // CSI as a single character
+	expect(STR("\xff\xc3"), "\\xff\\xc3");
+}
+
+static void columns_are_cut(void **state)
+{
+	char out[6];
+
+	(void)state;
+	printable_copy(STR("abc"), out, sizeof(out));
+	assert_string_equal(out, "abc");
+	printable_copy(STR("a\x1b\xc3\xa9zzzz"), out, sizeof(out));
+	assert_string_equal(out, "a???z");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_terminal_is_not_told_to_obey),
+		cmocka_unit_test(columns_are_cut),
+	};
+
+	return cmocka_run_group_tests_name("printable", tests, NULL, NULL);
+}
