@@ -25,6 +25,15 @@ list() {
 	done | grep -E -- "${ONLY:-.}"
 }
 
+# What was skipped and why: the reason stands on the TAP line, or is what the test printed before it.
+skip_reasons() {
+	awk '/^[[:space:]]*(not )?ok .*# ?SKIP/ {
+		name = $0; sub(/.*# ?SKIP */, "", name)
+		if (/^[[:space:]]*ok /) print "    skipped: " name
+		else print "    skipped: " name ": " (before ~ /^(not )?ok |^1\.\./ || before == "" ? "no reason given" : before)
+	} { before = $0 }' "$1" | sed 's/skipped: \(.*\): skip[ped]*: /skipped: \1: /I'
+}
+
 # One test program: log, then a summary line "PASS FAIL SKIP NAME SECONDS".
 run_one() {
 	local program=$1 name log start status passed failed skipped
@@ -55,7 +64,7 @@ while read -r passed failed skipped name seconds; do
 	[ -n "${name:-}" ] || continue
 	log=$logs/${name//\//-}.log
 	printf '%-44s %4d passed %3d failed %3d skipped  %ss\n' "$name" "$passed" "$failed" "$skipped" "$seconds"
-	[ "$skipped" = 0 ] || grep -iE 'skip' "$log" | sed 's/^/    /' | sort -u | head -20
+	[ "$skipped" = 0 ] || skip_reasons "$log"
 	[ "$failed" = 0 ] || { echo "    --- $log"; tail -n 60 "$log" | sed 's/^/    /'; }
 	total_passed=$((total_passed + passed))
 	total_failed=$((total_failed + failed))
