@@ -30,6 +30,12 @@ static bool is_http_url(struct str url)
 	return str_has_prefix(url, STR("http://")) || str_has_prefix(url, STR("https://"));
 }
 
+// RFC 3986, 3.2.
+static bool ends_authority(char c)
+{
+	return c == '/' || c == '?' || c == '#';
+}
+
 // Whoever may ask this server need not know how it shows itself to others.
 static char *without_password(struct str url)
 {
@@ -39,7 +45,7 @@ static char *without_password(struct str url)
 	size_t host = 0;
 	struct buf name = BUF_INIT(url.n + 1);
 
-	while (authority < rest.n && !memchr("/?#", rest.p[authority], 3))
+	while (authority < rest.n && !ends_authority(rest.p[authority]))
 		authority++;
 	for (size_t i = 0; i < authority; i++) {
 		if (rest.p[i] == '@')
