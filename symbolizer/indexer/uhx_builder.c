@@ -28,7 +28,8 @@ int uhx_builder_new(struct uhx_builder **ret, struct err *e)
 	if (string_table_init(&b->tables.strings) ||
 	    record_set_init(&b->tables.files, sizeof(uint32_t)) ||
 	    record_set_init(&b->tables.functions, sizeof(struct function_record)) ||
-	    record_set_init(&b->tables.scopes, sizeof(struct scope_record)))
+	    record_set_init(&b->tables.scopes, sizeof(struct scope_record)) ||
+	    record_set_init(&b->tables.aliases, sizeof(struct alias_record)))
 		return err_nomem(e);
 	*ret = steal_ptr(b);
 	return 0;
@@ -42,6 +43,7 @@ void uhx_builder_free(struct uhx_builder *b)
 	record_set_deinit(&b->tables.files);
 	record_set_deinit(&b->tables.functions);
 	record_set_deinit(&b->tables.scopes);
+	record_set_deinit(&b->tables.aliases);
 	free(b->rows);
 	free(b);
 }
@@ -109,6 +111,19 @@ uhx_id uhx_builder_function(struct uhx_builder *b, const struct uhx_function *f)
 static bool is_id(const struct record_set *set, uhx_id id)
 {
 	return id < set->n;
+}
+
+void uhx_builder_alias(struct uhx_builder *b, uhx_id function, struct str name)
+{
+	struct alias_record record = {.function = function};
+	const struct function_record *f;
+
+	if (!function || !is_id(&b->tables.functions, function) || !name.n)
+		return;
+	record.linkage = uhx_builder_string(b, name);
+	f = (const void *)record_set_at(&b->tables.functions, function);
+	if (record.linkage && record.linkage != f->linkage)
+		put_record(b, &b->tables.aliases, &record);
 }
 
 uhx_id uhx_builder_scope(struct uhx_builder *b, const struct uhx_scope *s)

@@ -46,6 +46,11 @@ struct uhx_function {
 	uint32_t start_line;
 };
 uhx_id uhx_builder_function(struct uhx_builder *b, const struct uhx_function *f);
+/*
+ * Another linkage name of the code that `function` names: a symbol alias, or a function that the
+ * linker folded into it (ICF). Told once for each; the function's own name is ignored.
+ */
+void uhx_builder_alias(struct uhx_builder *b, uhx_id function, struct str name);
 
 /*
  * parent 0: a physical function; otherwise `function` was inlined into parent at call

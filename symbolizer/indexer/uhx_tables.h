@@ -24,11 +24,17 @@ struct scope_record {
 	uint32_t source; /* enum frame_source */
 };
 
+struct alias_record {
+	uint32_t function;
+	uint32_t linkage; /* string; never 0, never the function's own */
+};
+
 struct uhx_tables {
 	struct string_table strings;
 	struct record_set files;     /* uint32_t: string */
 	struct record_set functions; /* struct function_record */
 	struct record_set scopes;    /* struct scope_record */
+	struct record_set aliases;   /* struct alias_record */
 };
 
 static inline const struct scope_record *uhx_tables_scope(const struct uhx_tables *t, uint32_t id)
