@@ -96,11 +96,14 @@ static bool is_mangled(struct str name)
 	       str_has_prefix(name, STR("_D"));
 }
 
-// A mangled name spells the plain one; several functions may have been folded into one address.
+// A mangled name spells the plain one, a destructor's without its tilde; several functions may have
+// been folded into one address.
 static bool spells(struct str mangled, const char *name)
 {
-	size_t n = strcspn(name, "<");
+	size_t n;
 
+	name += *name == '~';
+	n = strcspn(name, "<");
 	return n == 0 || strncmp(name, "operator", 8) == 0 || memmem(mangled.p, mangled.n, name, n);
 }
 

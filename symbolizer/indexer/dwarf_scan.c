@@ -37,7 +37,8 @@ static NORETURN void on_oom(void)
 	longjmp(out_of_memory, 1);
 }
 
-static bool holds_functions(int tag)
+// Below a function without code may be one that has it: a member of a local class, a lambda.
+static bool holds_functions(Dwarf_Die *die, int tag)
 {
 	switch (tag) {
 	case DW_TAG_namespace:
@@ -45,6 +46,8 @@ static bool holds_functions(int tag)
 	case DW_TAG_class_type:
 	case DW_TAG_structure_type:
 		return true;
+	case DW_TAG_subprogram:
+		return !dwarf_hasattr(die, DW_AT_low_pc) && !dwarf_hasattr(die, DW_AT_ranges);
 	default:
 		return false;
 	}
@@ -63,7 +66,7 @@ static int walk_unit(struct scan *s, Dwarf_Die *unit, struct err *e)
 
 		if (tag == DW_TAG_subprogram && dwarf_function_add(&s->functions, &at[depth], e))
 			return -1;
-		if (holds_functions(tag) && depth + 1 < UNIT_DEPTH_MAX &&
+		if (holds_functions(&at[depth], tag) && depth + 1 < UNIT_DEPTH_MAX &&
 		    dwarf_walk_child(&walk, &at[depth], &at[depth + 1])) {
 			depth++;
 			continue;
