@@ -88,10 +88,10 @@ def row(r):
             f"{r['classes'].get('same', 0):,} | {unexplained} | {others} |")
 
 
-def write(results, path):
+def write(results, begun, path):
     head = f"""# The last run of `make check-diff`
 
-{datetime.date.today()}, commit {commit()}; {versions()}.
+{begun}; {versions()}.
 
 Random addresses in sized functions and a tenth as many anywhere in code. The classes are explained in
 [DIFFERENCES.md](DIFFERENCES.md); *same* means the number of frames, file and line of each, and their names up to
@@ -112,14 +112,14 @@ def main():
     p.add_argument("--folder", default=os.path.join(TOP, "build/diff"))
     p.add_argument("--results")
     args = p.parse_args()
-    results, good = [], True
+    results, good, begun = [], True, f"{datetime.date.today()}, commit {commit()}"
     for name, build, options in subjects.subjects(args.folder):
         if re.search(args.only, name):
             result, fine = check(name, build, options, args)
             results.append(result)
             good = good and fine
     if args.results and not args.only:
-        write(results, args.results)
+        write(results, begun, args.results)
     compared = sum("skipped" not in r for r in results)
     print(f"{compared} compared, {len(results) - compared} skipped: {'as explained' if good else 'UNEXPLAINED DIFFERENCES'}")
     return 0 if good and compared else 1
