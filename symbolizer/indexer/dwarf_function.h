@@ -9,11 +9,11 @@
 
 #include "symbolizer/indexer/dwarf_lines.h"
 #include "symbolizer/indexer/dwarf_names.h"
+#include "symbolizer/indexer/dwarf_ranges.h"
 #include "symbolizer/indexer/layers.h"
 
 enum {
 	DWARF_DEPTH_MAX = 512,        /* nesting of scopes within a function */
-	DWARF_RANGES_MAX = 1 << 16,   /* ranges of one scope */
 	DWARF_NESTED_MAX = 1 << 16,   /* functions inside one function */
 };
 
@@ -28,7 +28,7 @@ struct dwarf_functions {
 	struct layers layers;  /* of the function at hand */
 	struct layers covered; /* of the unit at hand: enum dwarf_cover */
 	struct map64 seen;     /* first address of a function -> its end */
-	Dwarf_Die *nested;     /* functions met inside the one at hand (GNU C, Ada) */
+	struct dwarf_entry *nested;     /* functions met inside the one at hand (GNU C, Ada) */
 	size_t nested_count;
 	size_t nested_cap;
 	uint64_t functions;
@@ -36,14 +36,14 @@ struct dwarf_functions {
 	bool too_deep;
 };
 
-void dwarf_functions_init(struct dwarf_functions *f, struct elf_image *img, struct uhx_builder *b,
-			  const struct symbols *symbols, Dwarf *dbg);
+void dwarf_functions_init(struct dwarf_functions *f, struct dwarf_file *file, struct uhx_builder *b,
+			  const struct symbols *symbols);
 void dwarf_functions_deinit(struct dwarf_functions *f);
 
 /*
- * Adds the function if it has code in this file and was not met before. Functions nested in it are
- * handled with it. ERR_NOMEM.
+ * Adds the function that the walk is at if it has code in this file and was not met before, and takes the
+ * walk past it. Functions nested in it are handled with it. ERR_NOMEM.
  */
-int dwarf_function_add(struct dwarf_functions *f, Dwarf_Die *die, struct err *e) MUST_CHECK;
+int dwarf_function_add(struct dwarf_functions *f, struct dwarf_walk *walk, struct err *e) MUST_CHECK;
 
 #endif

@@ -3,28 +3,17 @@
 
 #include "base/mem.h"
 #include "symbolizer/indexer/path.h"
-#include <dwarf.h>
 
-static struct str section_bytes(struct elf_image *img, const char *name, const char *old_name)
-{
-	const struct elf_section *s = elf_image_section(img, name);
-	struct str bytes;
-
-	if (!s)
-		s = elf_image_section(img, old_name);
-	return s && elf_image_data(img, s, &bytes, NULL) == 0 ? bytes : STR_EMPTY;
-}
-
-void dwarf_lines_init(struct dwarf_lines *l, struct elf_image *img, struct uhx_builder *b)
+void dwarf_lines_init(struct dwarf_lines *l, struct dwarf_file *file, struct uhx_builder *b)
 {
 	*l = (struct dwarf_lines){
-		.image = img,
+		.image = file->image,
 		.sections =
 			{
-				.line = section_bytes(img, ".debug_line", ".zdebug_line"),
-				.line_str = section_bytes(img, ".debug_line_str", ".zdebug_line_str"),
-				.str = section_bytes(img, ".debug_str", ".zdebug_str"),
-				.big_endian = img->header.e_ident[EI_DATA] == ELFDATA2MSB,
+				.line = file->line,
+				.line_str = file->line_str,
+				.str = file->str,
+				.big_endian = file->big_endian,
 			},
 		.program = LINE_PROGRAM_INIT,
 		.relative = BUF_INIT(PATH_TEXT_MAX),
@@ -177,28 +166,25 @@ static void order_spans(struct dwarf_lines *l)
 		l->spans[i].end = MIN(l->spans[i].end, l->spans[i + 1].start);
 }
 
-static bool table_offset(struct dwarf_lines *l, Dwarf_Die *unit, uint64_t *ret)
+static bool table_offset(struct dwarf_lines *l, const struct dwarf_unit *u, const struct dwarf_attributes *a,
+			 uint64_t *ret)
 {
-	Dwarf_Attribute attr;
-	Dwarf_Die self;
-	Dwarf_Word offset;
-
-	if (!dwarf_attr(unit, DW_AT_stmt_list, &attr) || dwarf_formudata(&attr, &offset))
+	if (!dwarf_has(a, SLOT_STMT_LIST) || !dwarf_unsigned(&a->value[SLOT_STMT_LIST], ret))
 		return false;
-	dwarf_diecu(unit, &self, &l->sections.address_size, NULL);
-	l->comp_dir = str_from(dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr)));
-	*ret = offset;
+	l->sections.address_size = u->sizes.address;
+	l->comp_dir = dwarf_text(u, a, SLOT_COMP_DIR);
 	return true;
 }
 
-int dwarf_lines_load(struct dwarf_lines *l, Dwarf_Die *unit, struct err *e)
+int dwarf_lines_load(struct dwarf_lines *l, const struct dwarf_unit *u, const struct dwarf_attributes *a,
+		     struct err *e)
 {
 	uint64_t offset;
 
 	l->n = 0;
 	l->row_count = 0;
 	l->program.file_count = 0;
-	if (!table_offset(l, unit, &offset))
+	if (!table_offset(l, u, a, &offset))
 		return 0;
 	if (line_program_parse(&l->program, &l->sections, offset, e)) {
 		l->program.file_count = 0;

@@ -11,10 +11,9 @@
 #define SYMBOLIZER_INDEXER_DWARF_LINES_H
 
 #include "base/buf.h"
-#include "symbolizer/indexer/elf_image.h"
+#include "symbolizer/indexer/dwarf_entry.h"
 #include "symbolizer/indexer/line_program.h"
 #include "symbolizer/indexer/uhx_builder.h"
-#include <elfutils/libdw.h>
 
 struct line_span {
 	uint64_t start;
@@ -46,15 +45,15 @@ struct dwarf_lines {
 
 enum { LINE_SPANS_MAX = 1 << 27, PATH_TEXT_MAX = 64 * 1024 };
 
-/* Finds the sections of the image, which libdw has opened: compressed ones are inflated. */
-void dwarf_lines_init(struct dwarf_lines *l, struct elf_image *img, struct uhx_builder *b);
+void dwarf_lines_init(struct dwarf_lines *l, struct dwarf_file *file, struct uhx_builder *b);
 void dwarf_lines_deinit(struct dwarf_lines *l);
 
 /*
  * Loads the table of a unit. Returns 0 also where there is none (n == 0); 1 with *e saying why where it
  * cannot be read (n == 0); -1 with ERR_NOMEM.
  */
-int dwarf_lines_load(struct dwarf_lines *l, Dwarf_Die *unit, struct err *e) MUST_CHECK;
+int dwarf_lines_load(struct dwarf_lines *l, const struct dwarf_unit *u, const struct dwarf_attributes *a,
+		     struct err *e) MUST_CHECK;
 /* By the numbering of the unit's version; 0 where the table has no such file. */
 uhx_id dwarf_lines_file(struct dwarf_lines *l, uint64_t index);
 /* The first span that ends behind `address`; its index, n where none is. */

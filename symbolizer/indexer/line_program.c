@@ -68,9 +68,8 @@ struct format {
 
 static struct str string_at(struct str section, uint64_t offset)
 {
-	struct byte_reader r = BYTE_READER(section, false);
+	struct byte_reader r = byte_reader_at(section, offset, false);
 
-	read_bytes(&r, offset);
 	return read_cstr(&r);
 }
 
@@ -173,7 +172,7 @@ static void read_parameters(struct line_program *p, struct byte_reader *r)
 // The bytes of one unit, length taken off; the reader stands behind its version.
 static int enter_unit(struct line_program *p, uint64_t offset, struct byte_reader *ret, struct err *e)
 {
-	struct byte_reader r = BYTE_READER(p->sections->line, p->sections->big_endian);
+	struct byte_reader r = byte_reader(p->sections->line, p->sections->big_endian);
 	uint64_t length;
 
 	read_bytes(&r, offset);
@@ -181,7 +180,7 @@ static int enter_unit(struct line_program *p, uint64_t offset, struct byte_reade
 	p->offset_size = length == LENGTH_64_BIT ? 8 : 4;
 	if (p->offset_size == 8)
 		length = read_uint(&r, 8);
-	*ret = BYTE_READER(read_bytes(&r, length), r.big_endian);
+	*ret = byte_reader(read_bytes(&r, length), r.big_endian);
 	p->version = (uint16_t)read_uint(ret, 2);
 	if (r.failed || ret->failed)
 		return err_set(e, ERR_BAD_ELF, "its header does not fit into .debug_line");
@@ -205,8 +204,8 @@ static int read_header(struct line_program *p, uint64_t offset, struct err *e)
 		read_u8(&unit); // segment selector size
 	}
 	length = read_uint(&unit, p->offset_size);
-	r = BYTE_READER(read_bytes(&unit, length), unit.big_endian);
-	p->code = unit.rest;
+	r = byte_reader(read_bytes(&unit, length), unit.big_endian);
+	p->code = (struct str){(const char *)unit.p, byte_reader_left(&unit)};
 	read_parameters(p, &r);
 	if (p->version < 5)
 		rc = read_tables(p, &r, e);
@@ -270,7 +269,7 @@ static int special(struct machine *m, uint8_t opcode, line_sink *sink, void *ctx
 
 static int extended(struct machine *m, struct byte_reader *r, line_sink *sink, void *ctx)
 {
-	struct byte_reader body = BYTE_READER(read_bytes(r, read_uleb(r)), r->big_endian);
+	struct byte_reader body = byte_reader(read_bytes(r, read_uleb(r)), r->big_endian);
 	int rc = 0;
 
 	switch (read_u8(&body)) {
@@ -281,7 +280,7 @@ static int extended(struct machine *m, struct byte_reader *r, line_sink *sink, v
 		break;
 	case DW_LNE_set_address:
 		// as long as the operand is; DWARF 2 to 4 do not say the size
-		m->row.address = read_uint(&body, (unsigned)MIN(body.rest.n, 8U));
+		m->row.address = read_uint(&body, (unsigned)MIN(byte_reader_left(&body), 8U));
 		m->operation = 0;
 		break;
 	default: // define_file (nobody does), set_discriminator, and whatever comes: skipped by length
@@ -328,7 +327,7 @@ static int standard(struct machine *m, struct byte_reader *r, uint8_t opcode, li
 
 int line_program_run(const struct line_program *p, line_sink *sink, void *ctx)
 {
-	struct byte_reader r = BYTE_READER(p->code, p->sections->big_endian);
+	struct byte_reader r = byte_reader(p->code, p->sections->big_endian);
 	struct machine m = {.p = p};
 	int rc = 0;
 

@@ -299,7 +299,7 @@ static void test_sink_ends_it(void **state)
 
 static void test_leb(void **state)
 {
-	struct byte_reader r = BYTE_READER(STR("\345\216\046\177\200\177\377\377\377\377\377\377\377\377\377\377\001"), false);
+	struct byte_reader r = byte_reader(STR("\345\216\046\177\200\177\377\377\377\377\377\377\377\377\377\377\001"), false);
 
 	(void)state;
 	assert_int_equal(read_uleb(&r), 624485);
