@@ -75,6 +75,8 @@ static inline void read_step(struct byte_reader *r, const struct dwarf_unit *u,
 		return;
 	if (step->op == OP_CONSTANT)
 		v->number = (uint64_t)u->abbrevs->constants[step->constant];
+	else if (step->op < OP_FIXED_MAX)
+		v->number = read_uint(r, step->op);
 	else if (step->op == OP_INDIRECT)
 		read_indirect(r, u, v);
 	else
@@ -140,8 +142,13 @@ bool dwarf_entry_at(struct dwarf_unit *u, const uint8_t *at, struct dwarf_entry 
 static struct str string_at(struct str section, uint64_t offset)
 {
 	struct byte_reader r = byte_reader_at(section, offset, false);
+	const char *start = (const char *)r.p;
+	size_t n = MIN(byte_reader_left(&r), (size_t)DWARF_STRING_MAX);
+	const char *nul = n ? memchr(start, '\0', n) : NULL;
 
-	return read_cstr(&r);
+	if (nul)
+		return (struct str){start, (size_t)(nul - start)};
+	return n == DWARF_STRING_MAX ? (struct str){start, n} : STR_EMPTY;
 }
 
 bool dwarf_table_item(const struct dwarf_unit *u, struct str section, uint64_t base, uint64_t index,

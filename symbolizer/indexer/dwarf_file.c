@@ -6,7 +6,10 @@
 #include <dwarf.h>
 #include <stdio.h>
 
-enum { LENGTH_64_BIT = 0xffffffff };
+enum {
+	LENGTH_64_BIT = 0xffffffff,
+	RANGES_FACTOR = 2, // an entry has a byte at least
+};
 
 // ---- sections -----------------------------------------------------------------------------------------
 
@@ -147,6 +150,7 @@ int dwarf_file_open(struct dwarf_file *f, struct elf_image *img, bool *ret_cut, 
 	if (load_sections(f, &abbrev, e))
 		return -1;
 	abbrev_set_init(&f->abbrevs, abbrev);
+	f->ranges_left = RANGES_FACTOR * ((uint64_t)f->ranges.n + f->rnglists.n) + KIB(64);
 	return find_units(f, ret_cut, e);
 }
 

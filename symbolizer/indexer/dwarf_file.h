@@ -71,6 +71,7 @@ struct dwarf_file {
 	struct str ranges;
 	struct str rnglists;
 	struct abbrev_set abbrevs;
+	uint64_t ranges_left; /* entries of range lists that may yet be read: lists may be shared */
 	struct dwarf_unit *units; /* by offset */
 	size_t unit_count;
 	size_t unit_cap;

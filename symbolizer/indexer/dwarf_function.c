@@ -80,10 +80,14 @@ static uhx_id inlined_scope(struct dwarf_functions *f, struct dwarf_unit *u, con
 
 static int keep_nested(struct dwarf_functions *f, const struct dwarf_entry *d, struct err *e)
 {
+	if (f->level == DWARF_NESTED_LEVELS_MAX) {
+		f->too_deep = true;
+		return 0;
+	}
 	if (mem_grow(&f->nested, &f->nested_cap, f->nested_count + 1, sizeof(*f->nested),
 		     DWARF_NESTED_MAX))
 		return err_nomem(e);
-	f->nested[f->nested_count++] = *d;
+	f->nested[f->nested_count++] = (struct dwarf_nested){*d, f->level + 1};
 	return 0;
 }
 
@@ -220,11 +224,14 @@ static int add_one(struct dwarf_functions *f, struct dwarf_walk *w, struct err *
 
 int dwarf_function_add(struct dwarf_functions *f, struct dwarf_walk *walk, struct err *e)
 {
+	f->level = 0;
 	if (add_one(f, walk, e))
 		return -1;
 	while (f->nested_count) {
-		struct dwarf_walk inner = {.entry = f->nested[--f->nested_count], .depth = 1, .floor = 1};
+		const struct dwarf_nested *last = &f->nested[--f->nested_count];
+		struct dwarf_walk inner = {.entry = last->entry, .depth = 1, .floor = 1};
 
+		f->level = last->level;
 		if (add_one(f, &inner, e))
 			return -1;
 	}

@@ -15,10 +15,17 @@
 enum {
 	DWARF_DEPTH_MAX = 512,        /* nesting of scopes within a function */
 	DWARF_NESTED_MAX = 1 << 16,   /* functions inside one function */
+	DWARF_NESTED_LEVELS_MAX = 16, /* inside one another: each level is walked once more */
 };
 
 /* What lies at an address of a unit. */
 enum dwarf_cover { DWARF_UNCOVERED, DWARF_COVERED /* by a function */ };
+
+/* A function inside the one at hand (GNU C, Ada). */
+struct dwarf_nested {
+	struct dwarf_entry entry;
+	unsigned level;
+};
 
 struct dwarf_functions {
 	const struct elf_image *image;
@@ -28,9 +35,10 @@ struct dwarf_functions {
 	struct layers layers;  /* of the function at hand */
 	struct layers covered; /* of the unit at hand: enum dwarf_cover */
 	struct map64 seen;     /* first address of a function -> its end */
-	struct dwarf_entry *nested;     /* functions met inside the one at hand (GNU C, Ada) */
+	struct dwarf_nested *nested; /* met so far and not handled */
 	size_t nested_count;
 	size_t nested_cap;
+	unsigned level; /* of the function at hand; 0: in no other */
 	uint64_t functions;
 	uint64_t inlined;
 	bool too_deep;

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "symbolizer/indexer/dwarf_scopes.h"
 
-enum { NAME_TEXT_MAX = 64 * 1024 };
+enum { NAME_TEXT_MAX = 64 * 1024, ALIASES_MAX = 256 /* symbols at one address */ };
 
 void dwarf_names_init(struct dwarf_names *n, struct uhx_builder *b, const struct symbols *symbols)
 {
@@ -93,7 +93,7 @@ static struct str better_symbol(const struct dwarf_names *n, const struct naming
 	size_t count = symbols_at(n->symbols, entry, &symbol);
 	struct str found = STR_EMPTY;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < MIN(count, (size_t)ALIASES_MAX); i++) {
 		struct str name = symbol[i].name;
 
 		if (str_eq(name, known))

@@ -134,11 +134,12 @@ bool dwarf_ranges_next(struct dwarf_ranges *x, uint64_t *ret_start, uint64_t *re
 		*ret_end = x->end;
 		return x->start < x->end;
 	}
-	while (x->kind != RANGES_NONE && x->entries++ < DWARF_RANGES_MAX) {
+	while (x->kind != RANGES_NONE && x->entries++ < DWARF_RANGES_MAX && x->unit->file->ranges_left) {
 		uint64_t start = 0;
 		uint64_t end = 0;
 		int rc = x->kind == RANGES_OLD ? next_old(x, &start, &end) : next_in_list(x, &start, &end);
 
+		x->unit->file->ranges_left--;
 		if (rc < 0 || x->r.failed)
 			break;
 		if (rc) {

@@ -6,13 +6,18 @@
 #include "symbolizer/indexer/dwarf_function.h"
 #include <dwarf.h>
 
-enum { UNIT_DEPTH_MAX = 128, LOOSE_MAX = 1 << 27 };
+enum {
+	UNIT_DEPTH_MAX = 128,
+	LOOSE_MAX = 1 << 27,
+	LOOSE_FACTOR = 8, // by the size of .debug_line; units may share a table
+};
 
 // Lines that no function of their unit covers, kept until all functions are known.
 struct loose {
 	struct line_span *items;
 	size_t n;
 	size_t cap;
+	uint64_t left; // spans that may yet be looked at
 };
 
 struct scan {
@@ -109,7 +114,8 @@ static void collect_lines(void *ctx, uint64_t start, uint64_t end, uint32_t valu
 
 	if (value != DWARF_UNCOVERED)
 		return;
-	for (size_t i = dwarf_lines_from(l, start); i < l->n && l->spans[i].start < end; i++)
+	for (size_t i = dwarf_lines_from(l, start);
+	     i < l->n && l->spans[i].start < end && g->scan->loose.left; i++, g->scan->loose.left--)
 		if (add_loose(g->scan, &l->spans[i], MAX(l->spans[i].start, start),
 			      MIN(l->spans[i].end, end), NULL))
 			g->failed = true;
@@ -208,6 +214,11 @@ static void tell(const struct scan *s)
 		     "%s: the functions of %llu units are in .dwo files, which are not read: names come "
 		     "from symbols, inlined functions are missing",
 		     s->in->image->name, (unsigned long long)s->counts.split_units);
+	if (!s->loose.left)
+		warn(s->warnings, "%s: too many units share line tables: lines of code without a function were left out",
+		     s->in->image->name);
+	if (!s->file.ranges_left)
+		warn(s->warnings, "%s: too many entries share range lists: some were left out", s->in->image->name);
 	if (s->functions.too_deep)
 		warn(s->warnings, "%s: scopes nested more than %d deep were cut", s->in->image->name,
 		     DWARF_DEPTH_MAX);
@@ -237,6 +248,7 @@ static int run(struct scan *s, struct uhx_builder *b, struct err *e)
 		s->alternate.number = 1;
 		s->file.alternate = &s->alternate;
 	}
+	s->loose.left = LOOSE_FACTOR * (uint64_t)s->file.line.n + MIB(1);
 	dwarf_functions_init(&s->functions, &s->file, b, s->in->symbols);
 	if (scan_units(s, e))
 		return -1;

@@ -181,6 +181,7 @@ static int enter_unit(struct line_program *p, uint64_t offset, struct byte_reade
 	if (p->offset_size == 8)
 		length = read_uint(&r, 8);
 	*ret = byte_reader(read_bytes(&r, length), r.big_endian);
+	p->bytes = byte_reader_left(ret);
 	p->version = (uint16_t)read_uint(ret, 2);
 	if (r.failed || ret->failed)
 		return err_set(e, ERR_BAD_ELF, "its header does not fit into .debug_line");
@@ -223,6 +224,7 @@ int line_program_parse(struct line_program *p, const struct line_sections *secti
 		       struct err *e)
 {
 	p->sections = sections;
+	p->bytes = 0;
 	p->dir_count = 0;
 	p->file_count = 0;
 	if (read_header(p, offset, e))
@@ -232,16 +234,56 @@ int line_program_parse(struct line_program *p, const struct line_sections *secti
 
 // ---- the machine --------------------------------------------------------------------------------
 
+enum { ROWS_AT_ONCE = 128 };
+
 struct machine {
 	const struct line_program *p;
 	struct line_row row;
 	unsigned operation; // within a VLIW instruction
+	line_sink *sink;
+	void *ctx;
+	int result; // of the sink; nonzero ends the run
+	size_t n;
+	struct line_row rows[ROWS_AT_ONCE];
+	uint8_t advance[256]; // of a special opcode
+	int16_t line[256];
 };
 
 static void reset(struct machine *m)
 {
 	m->row = (struct line_row){.file = 1, .line = 1};
 	m->operation = 0;
+}
+
+// What special opcodes do, without a division for each.
+static void prepare_special(struct machine *m)
+{
+	const struct line_program *p = m->p;
+	unsigned advance = 0;
+	unsigned line = 0;
+
+	for (unsigned opcode = p->opcode_base; opcode <= UINT8_MAX; opcode++) {
+		m->advance[opcode] = (uint8_t)advance;
+		m->line[opcode] = (int16_t)(p->line_base + (int)line);
+		if (++line == p->line_range) {
+			line = 0;
+			advance++;
+		}
+	}
+}
+
+static void flush(struct machine *m)
+{
+	if (m->n && !m->result)
+		m->result = m->sink(m->ctx, m->rows, m->n);
+	m->n = 0;
+}
+
+static inline void give(struct machine *m)
+{
+	m->rows[m->n++] = m->row;
+	if (m->n == ROWS_AT_ONCE)
+		flush(m);
 }
 
 static void advance(struct machine *m, uint64_t operations)
@@ -257,25 +299,14 @@ static void advance(struct machine *m, uint64_t operations)
 	m->operation = (unsigned)(operations % p->max_operations);
 }
 
-static int special(struct machine *m, uint8_t opcode, line_sink *sink, void *ctx)
-{
-	const struct line_program *p = m->p;
-	uint8_t adjusted = (uint8_t)(opcode - p->opcode_base);
-
-	advance(m, adjusted / p->line_range);
-	m->row.line += (uint32_t)(p->line_base + adjusted % p->line_range);
-	return sink(ctx, &m->row);
-}
-
-static int extended(struct machine *m, struct byte_reader *r, line_sink *sink, void *ctx)
+static void extended(struct machine *m, struct byte_reader *r)
 {
 	struct byte_reader body = byte_reader(read_bytes(r, read_uleb(r)), r->big_endian);
-	int rc = 0;
 
 	switch (read_u8(&body)) {
 	case DW_LNE_end_sequence:
 		m->row.end_sequence = true;
-		rc = sink(ctx, &m->row);
+		give(m);
 		reset(m);
 		break;
 	case DW_LNE_set_address:
@@ -286,7 +317,6 @@ static int extended(struct machine *m, struct byte_reader *r, line_sink *sink, v
 	default: // define_file (nobody does), set_discriminator, and whatever comes: skipped by length
 		break;
 	}
-	return rc;
 }
 
 static void unknown_standard(const struct machine *m, struct byte_reader *r, uint8_t opcode)
@@ -295,52 +325,62 @@ static void unknown_standard(const struct machine *m, struct byte_reader *r, uin
 		read_uleb(r);
 }
 
-static int standard(struct machine *m, struct byte_reader *r, uint8_t opcode, line_sink *sink, void *ctx)
+static void standard(struct machine *m, struct byte_reader *r, uint8_t opcode)
 {
 	switch (opcode) {
 	case DW_LNS_copy:
-		return sink(ctx, &m->row);
+		give(m);
+		break;
 	case DW_LNS_advance_pc:
 		advance(m, read_uleb(r));
-		return 0;
+		break;
 	case DW_LNS_advance_line:
 		m->row.line += (uint32_t)read_sleb(r);
-		return 0;
+		break;
 	case DW_LNS_set_file:
 		m->row.file = read_uleb(r);
-		return 0;
+		break;
 	case DW_LNS_set_column:
 		m->row.column = (uint32_t)read_uleb(r);
-		return 0;
+		break;
 	case DW_LNS_const_add_pc:
 		advance(m, (255U - m->p->opcode_base) / m->p->line_range);
-		return 0;
+		break;
 	case DW_LNS_fixed_advance_pc:
 		m->row.address += read_uint(r, 2);
 		m->operation = 0;
-		return 0;
+		break;
 	default: // statements, blocks, prologues, isa: not of interest
 		unknown_standard(m, r, opcode);
-		return 0;
+		break;
 	}
 }
 
 int line_program_run(const struct line_program *p, line_sink *sink, void *ctx)
 {
 	struct byte_reader r = byte_reader(p->code, p->sections->big_endian);
-	struct machine m = {.p = p};
-	int rc = 0;
+	struct machine m;
 
+	m.p = p;
+	m.sink = sink;
+	m.ctx = ctx;
+	m.result = 0;
+	m.n = 0;
 	reset(&m);
-	while (!rc && !byte_reader_done(&r)) {
-		uint8_t opcode = read_u8(&r);
+	prepare_special(&m);
+	while (!m.result && !byte_reader_done(&r)) {
+		uint8_t opcode = *r.p++;
 
-		if (opcode >= p->opcode_base)
-			rc = special(&m, opcode, sink, ctx);
-		else if (opcode == 0)
-			rc = extended(&m, &r, sink, ctx);
-		else
-			rc = standard(&m, &r, opcode, sink, ctx);
+		if (opcode >= p->opcode_base) {
+			advance(&m, m.advance[opcode]);
+			m.row.line += (uint32_t)m.line[opcode];
+			give(&m);
+		} else if (opcode == 0) {
+			extended(&m, &r);
+		} else {
+			standard(&m, &r, opcode);
+		}
 	}
-	return rc;
+	flush(&m);
+	return m.result;
 }
