@@ -2,7 +2,7 @@
 /*
  * Reading the pieces DWARF is made of out of borrowed bytes. The first read beyond the end latches
  * `failed`; from then on everything reads as 0 or empty, so that a parser may read on and check once.
- * Inline, for a debug file is hundreds of millions of such reads.
+ * Inline, for a large debug file takes hundreds of millions of such reads.
  */
 #ifndef SYMBOLIZER_INDEXER_BYTE_READER_H
 #define SYMBOLIZER_INDEXER_BYTE_READER_H
