@@ -55,7 +55,7 @@ static int read_symbols(struct run *r, struct err *e)
 
 static int read_dwarf(struct run *r, struct elf_image *img, struct err *e)
 {
-	struct dwarf_scan_input in = {img, r->in->alternate, &r->symbols};
+	struct dwarf_scan_input in = {img, r->in->alternate, &r->symbols, r->in->split, r->in->split_count};
 	struct dwarf_counts counts;
 	struct build_id id;
 	struct str path;
