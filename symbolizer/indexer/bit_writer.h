@@ -1,30 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Numbers of any width up to 32 bits, one behind the other, lowest bit first: what
- * symbolizer/uhx_bits.h reads. Failure latches in the buffer. Owned by one thread.
+ * symbolizer/uhx_bits.h reads. Writes 8 bytes at a time: behind what is to be written there must be
+ * room for so many. Owned by one thread.
  */
 #ifndef SYMBOLIZER_INDEXER_BIT_WRITER_H
 #define SYMBOLIZER_INDEXER_BIT_WRITER_H
 
-#include "base/buf.h"
+#include "base/base.h"
+#include <string.h>
+
+enum { BIT_WRITER_SLACK = 8 };
 
 struct bit_writer {
-	struct buf *out;
-	uint64_t word;
-	unsigned used; /* bits of word, below 8 between calls */
+	char *at;
+	uint64_t word; /* bits that are not written yet, or not for good */
+	unsigned used; /* how many: below 8 between calls */
 };
 
-#define BIT_WRITER(buffer) ((struct bit_writer){(buffer), 0, 0})
+#define BIT_WRITER(to) ((struct bit_writer){(to), 0, 0})
 
 /* value < 2^width. */
 static inline void bit_writer_put(struct bit_writer *w, uint32_t value, unsigned width)
 {
+	unsigned bytes;
+
 	w->word |= (uint64_t)value << w->used;
 	w->used += width;
-	if (w->used < 8)
-		return;
-	buf_append(w->out, &w->word, w->used / 8); // little-endian: its low bytes
-	w->word >>= w->used / 8 * 8;
+	memcpy(w->at, &w->word, sizeof(w->word)); // little-endian: its low bytes first
+	bytes = w->used / 8;
+	w->at += bytes;
+	w->word >>= 8 * bytes; // at most 39 bits were used
 	w->used %= 8;
 }
 
@@ -32,7 +38,7 @@ static inline void bit_writer_put(struct bit_writer *w, uint32_t value, unsigned
 static inline void bit_writer_align(struct bit_writer *w)
 {
 	if (w->used)
-		buf_append(w->out, &w->word, 1);
+		*w->at++ = (char)w->word;
 	w->word = 0;
 	w->used = 0;
 }

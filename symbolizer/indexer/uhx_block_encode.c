@@ -71,26 +71,38 @@ static size_t count_bases(const struct plan *p, unsigned bits)
 	return count;
 }
 
-// The width with which rows and entries together are smallest.
+// Bits of rows and entries together with that width; few: bases with the largest.
+static uint64_t cost_of(const struct plan *p, unsigned bits, size_t few, unsigned entry_bits)
+{
+	size_t entries = p->b->entry_count + count_bases(p, bits) - few;
+
+	if (entries > UHX_BLOCK_ENTRIES)
+		return UINT64_MAX;
+	return p->b->row_count * (bits + uhx_bits_for((uint32_t)entries)) + entries * entry_bits;
+}
+
+// The width with which the block is smallest, or nearly: down from the middle, or else up, until it
+// gets no better.
 static void choose_width(struct plan *p, unsigned entry_bits)
 {
-	static const uint8_t widths[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 32};
+	static const uint8_t widths[] = {0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 32};
 	size_t few = count_bases(p, 32);
-	uint64_t best = UINT64_MAX;
+	size_t at = 6;
+	uint64_t best = cost_of(p, widths[at], few, entry_bits);
+	uint64_t cost;
+	int step = -1;
 
-	for (size_t i = 0; i < countof(widths); i++) {
-		size_t bases = count_bases(p, widths[i]);
-		size_t entries = p->b->entry_count + bases - few;
-		uint64_t cost = p->b->row_count * (widths[i] + uhx_bits_for((uint32_t)entries)) +
-				entries * entry_bits;
-
-		if (entries <= UHX_BLOCK_ENTRIES && cost < best) {
-			best = cost;
-			p->line_bits = widths[i];
-		}
-		if (bases == few)
-			return;
+	cost = cost_of(p, widths[at - 1], few, entry_bits);
+	if (cost > best)
+		step = 1;
+	while (at + (size_t)step < countof(widths)) { // below 0 is above all
+		cost = cost_of(p, widths[at + (size_t)step], few, entry_bits);
+		if (cost > best || (cost == best && step > 0))
+			break;
+		best = cost;
+		at += (size_t)step;
 	}
+	p->line_bits = widths[at];
 }
 
 static void assign(struct plan *p)
@@ -135,53 +147,53 @@ static enum uhx_starts choose_starts(const struct uhx_blocks *b)
 	return UHX_STARTS_GROUPED;
 }
 
-static void put_grouped(struct uhx_blocks *b)
+// The writers of starts return what is behind them.
+static char *put_grouped(const struct uhx_blocks *b, char *to)
 {
 	size_t groups = (b->row_count + UHX_GROUP_ROWS - 1) / UHX_GROUP_ROWS;
 
-	for (size_t g = 0; g < UHX_GROUPS; g++) {
+	for (size_t g = 0; g < UHX_GROUPS; g++, to += sizeof(uint16_t)) {
 		uint16_t start = g < groups ? (uint16_t)b->starts[g * UHX_GROUP_ROWS] : UINT16_MAX;
 
-		buf_append(&b->blocks, &start, sizeof(start));
+		memcpy(to, &start, sizeof(start));
 	}
 	for (size_t i = 0; i < groups * UHX_GROUP_ROWS; i++) {
 		uint32_t group = b->starts[i - i % UHX_GROUP_ROWS];
 
-		buf_append_c(&b->blocks,
-			     (char)(i < b->row_count ? b->starts[i] - group : UINT8_MAX));
+		*to++ = (char)(i < b->row_count ? b->starts[i] - group : UINT8_MAX);
 	}
+	return to;
 }
 
-static void put_u16(struct uhx_blocks *b)
+static char *put_u16(const struct uhx_blocks *b, char *to)
 {
-	for (size_t i = 0; i < (b->row_count + 7) / 8 * 8; i++) {
+	for (size_t i = 0; i < (b->row_count + 7) / 8 * 8; i++, to += sizeof(uint16_t)) {
 		uint16_t start = i < b->row_count ? (uint16_t)b->starts[i] : UINT16_MAX;
 
-		buf_append(&b->blocks, &start, sizeof(start));
+		memcpy(to, &start, sizeof(start));
 	}
+	return to;
 }
 
-static void put_u32(struct uhx_blocks *b)
+static char *put_u32(const struct uhx_blocks *b, char *to)
 {
-	for (size_t i = 0; i < (b->row_count + 15) / 16 * 16; i++) {
+	for (size_t i = 0; i < (b->row_count + 15) / 16 * 16; i++, to += sizeof(uint32_t)) {
 		uint32_t start = i < b->row_count ? b->starts[i] : UINT32_MAX;
 
-		buf_append(&b->blocks, &start, sizeof(start));
+		memcpy(to, &start, sizeof(start));
 	}
+	return to;
 }
 
-static void put_starts(struct uhx_blocks *b, enum uhx_starts how)
+static char *put_starts(const struct uhx_blocks *b, enum uhx_starts how, char *to)
 {
 	switch (how) {
 	case UHX_STARTS_GROUPED:
-		put_grouped(b);
-		break;
+		return put_grouped(b, to);
 	case UHX_STARTS_U16:
-		put_u16(b);
-		break;
+		return put_u16(b, to);
 	default:
-		put_u32(b);
-		break;
+		return put_u32(b, to);
 	}
 }
 
@@ -215,14 +227,25 @@ static struct uhx_block measure(const struct plan *p)
 	return h;
 }
 
+// More than any block takes: what each row and each entry can need at most.
+enum {
+	ROW_BYTES = sizeof(uint32_t) + 6,
+	ENTRY_BYTES = 14,
+	BLOCK_BYTES_MAX = sizeof(struct uhx_block) + UHX_BLOCK_ROWS * ROW_BYTES +
+			  UHX_BLOCK_ENTRIES * ENTRY_BYTES + BIT_WRITER_SLACK,
+};
+
 static void put_block(const struct plan *p, struct uhx_blocks *b)
 {
 	struct uhx_block h = measure(p);
 	unsigned index_bits = uhx_bits_for(h.entries);
-	struct bit_writer w = BIT_WRITER(&b->blocks);
+	char *from = buf_reserve(&b->blocks, BLOCK_BYTES_MAX);
+	struct bit_writer w;
 
-	buf_append(&b->blocks, &h, sizeof(h));
-	put_starts(b, h.starts);
+	if (!from)
+		return;
+	memcpy(from, &h, sizeof(h));
+	w = BIT_WRITER(put_starts(b, h.starts, from + sizeof(h)));
 	for (size_t i = 0; i < b->row_count; i++) {
 		bit_writer_put(&w, p->entry[i], index_bits);
 		bit_writer_put(&w, p->delta[i], h.line_bits);
@@ -237,28 +260,39 @@ static void put_block(const struct plan *p, struct uhx_blocks *b)
 		bit_writer_put(&w, p->base[i], h.base_bits);
 	}
 	bit_writer_align(&w);
+	buf_commit(&b->blocks, (size_t)(w.at - from));
 }
+
+enum {
+	COLUMNS_BYTES_MAX = sizeof(struct uhx_column_block) + UHX_BLOCK_ROWS * 2 +
+			    UHX_BLOCK_ENTRIES * 2 + BIT_WRITER_SLACK,
+};
 
 static void put_columns(const struct plan *p, struct uhx_blocks *b)
 {
-	struct bit_writer w = BIT_WRITER(&b->columns);
+	char *from = buf_reserve(&b->columns, COLUMNS_BYTES_MAX);
 	struct uhx_column_block h;
+	struct bit_writer w;
 	uint32_t column = 0;
 	uint32_t call = 0;
 
+	if (!from)
+		return;
 	for (size_t i = 0; i < b->row_count; i++)
 		column |= b->contents[i].column;
 	for (size_t i = 1; i <= p->count; i++)
 		call |= b->nodes->items[p->node[i]].call_column;
 	h.row_bits = (uint8_t)uhx_bits_for(column);
 	h.call_bits = (uint8_t)uhx_bits_for(call);
-	buf_append(&b->columns, &h, sizeof(h));
+	memcpy(from, &h, sizeof(h));
+	w = BIT_WRITER(from + sizeof(h));
 	for (size_t i = 0; i < b->row_count; i++)
 		bit_writer_put(&w, b->contents[i].column, h.row_bits);
 	bit_writer_align(&w);
 	for (size_t i = 1; i <= p->count; i++)
 		bit_writer_put(&w, b->nodes->items[p->node[i]].call_column, h.call_bits);
 	bit_writer_align(&w);
+	buf_commit(&b->columns, (size_t)(w.at - from));
 }
 
 // What an entry will take, nearly: whether a node is given a second one changes it little.

@@ -32,7 +32,8 @@ int uhx_names_init(struct uhx_names *n, struct uhx_tables *tables)
 	buf_append_c(&n->cold_strings.bytes, 0);
 	buf_append(&n->functions, &no_function, sizeof(no_function));
 	buf_append(&n->displays, &no_display, sizeof(no_display));
-	return record_set_init(&n->set, sizeof(struct function_key));
+	n->recent = mem_calloc(tables->functions.n, sizeof(*n->recent));
+	return n->recent ? record_set_init(&n->set, sizeof(struct function_key)) : -1;
 }
 
 void uhx_names_deinit(struct uhx_names *n)
@@ -42,6 +43,7 @@ void uhx_names_deinit(struct uhx_names *n)
 	free(n->strings.at);
 	free(n->cold_strings.at);
 	record_set_deinit(&n->set);
+	free(n->recent);
 	buf_deinit(&n->functions);
 	buf_deinit(&n->displays);
 	buf_deinit(&n->aliases);
@@ -131,13 +133,19 @@ uint32_t uhx_names_function(struct uhx_names *n, uint32_t function, uint32_t fil
 			    enum frame_source source)
 {
 	const struct function_key key = {function, file, source};
+	uint32_t recent = n->recent[function];
 	size_t known = n->set.n;
-	uint32_t id = record_set_put(&n->set, &key);
+	uint32_t id;
 
+	// Most functions have one file and one source.
+	if (recent && memcmp(record_set_at(&n->set, recent), &key, sizeof(key)) == 0)
+		return recent;
+	id = record_set_put(&n->set, &key);
 	if (!id)
 		n->nomem = true;
 	else if (id == known)
 		put_function(n, &key);
+	n->recent[function] = id;
 	return id;
 }
 

@@ -24,6 +24,7 @@ struct uhx_names {
 	struct string_pool strings;
 	struct string_pool cold_strings;
 	struct record_set set; /* what has an id: function, file and source in the tables' ids */
+	uint32_t *recent;      /* by function of the tables: an id of it, the likely one; 0: none */
 	struct buf functions;  /* struct uhx_function_entry */
 	struct buf displays;   /* u32 per function */
 	struct buf aliases;    /* struct uhx_alias */
