@@ -104,6 +104,16 @@ static uint64_t lay_out(struct part *parts, size_t n)
 	return at;
 }
 
+static uint64_t cold_size(const struct part *parts, size_t n)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (parts[i].section.kind >= UHX_COLD)
+			sum += parts[i].bytes->n;
+	return sum;
+}
+
 static int write_parts(const struct part *parts, size_t n, const struct buf *head, int fd,
 		       struct err *e)
 {
@@ -153,7 +163,7 @@ static void put_head(struct buf *head, struct uhx_header h, const struct part *p
 }
 
 static int write_file(const struct uhx_writer *w, const struct uhx_meta *meta, int fd,
-		      const struct buf *ids, uint64_t *ret_size, struct err *e)
+		      const struct buf *ids, uint64_t *ret_size, uint64_t *ret_cold, struct err *e)
 {
 	const size_t headers_size = meta->headers.n * sizeof(*meta->headers.p);
 	const struct buf headers = {.p = (char *)(uintptr_t)meta->headers.p, .n = headers_size};
@@ -186,6 +196,7 @@ static int write_file(const struct uhx_writer *w, const struct uhx_meta *meta, i
 		result = write_parts(parts, countof(parts), &head, fd, e);
 	buf_deinit(&head);
 	*ret_size = file_size;
+	*ret_cold = cold_size(parts, countof(parts));
 	return result;
 }
 
@@ -207,6 +218,7 @@ int uhx_writer_finish(struct uhx_writer *w, const struct uhx_meta *meta, int fd,
 {
 	struct buf ids = BUF_INIT(UHX_IDS_MAX * sizeof(struct uhx_build_id));
 	uint64_t size = 0;
+	uint64_t cold = 0;
 	int result;
 
 	uhx_blocks_finish(&w->rows);
@@ -216,7 +228,7 @@ int uhx_writer_finish(struct uhx_writer *w, const struct uhx_meta *meta, int fd,
 	if (!result)
 		result = check_buffers(w, e);
 	if (!result)
-		result = write_file(w, meta, fd, &ids, &size, e);
+		result = write_file(w, meta, fd, &ids, &size, &cold, e);
 	buf_deinit(&ids);
 	if (result)
 		return -1;
@@ -224,6 +236,7 @@ int uhx_writer_finish(struct uhx_writer *w, const struct uhx_meta *meta, int fd,
 		.rows = w->rows.rows,
 		.functions = w->names.functions.n / sizeof(struct uhx_function_entry) - 1,
 		.bytes = size,
+		.cold_bytes = cold,
 	};
 	memcpy(ret->sources, w->sources, sizeof(ret->sources));
 	return 0;
