@@ -5,11 +5,7 @@
  */
 #include "symbolizer/uhx_view.h"
 
-enum {
-	LANES = 16,
-	CACHE_LINE = 64,
-	BLOCK_LINES = 5, // most blocks are no longer
-};
+enum { LANES = 16 };
 
 struct lane {
 	uint64_t block;
@@ -27,19 +23,10 @@ static void find_block(const struct uhx_view *v, uint64_t va, struct lane *l)
 	__builtin_prefetch(uhx_view_u32(v, UHX_COLUMN_OFFSETS) + l->block);
 }
 
-// A prefetch never faults, wherever a damaged offset points.
 static void ask_for_block(const struct uhx_view *v, const struct lane *l)
 {
-	uint64_t at;
-
-	if (!l->found)
-		return;
-	at = (uint64_t)uhx_view_u32(v, UHX_BLOCK_OFFSETS)[l->block] * 4;
-	for (unsigned i = 0; i < BLOCK_LINES; i++)
-		__builtin_prefetch(v->part[UHX_BLOCKS].p + at + (size_t)i * CACHE_LINE);
-	at = uhx_view_u32(v, UHX_COLUMN_OFFSETS)[l->block];
-	__builtin_prefetch(v->part[UHX_COLUMNS].p + at);
-	__builtin_prefetch(v->part[UHX_COLUMNS].p + at + CACHE_LINE);
+	if (l->found)
+		uhx_view_ask(v, l->block);
 }
 
 static void find_row(const struct uhx_view *v, struct lane *l)

@@ -290,5 +290,8 @@ bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_hit *ret)
 	uint64_t number;
 	uint32_t at;
 
-	return find_block(v, va, &number, &at) && find_row(v, number, at, ret);
+	if (!find_block(v, va, &number, &at))
+		return false;
+	uhx_view_ask(v, number);
+	return find_row(v, number, at, ret);
 }
