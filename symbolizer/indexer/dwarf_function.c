@@ -203,6 +203,7 @@ static int begin_function(struct dwarf_functions *f, const struct dwarf_entry *d
 	struct uhx_scope scope = {.source = SOURCE_DWARF};
 	struct dwarf_attributes a;
 	uint64_t start;
+	uint32_t line;
 	uhx_id owner;
 
 	*ret_root = 0;
@@ -221,8 +222,9 @@ static int begin_function(struct dwarf_functions *f, const struct dwarf_entry *d
 		return 0;
 	}
 	start = f->layers.items[0].start;
-	scope.function = dwarf_names_function(&f->names, d, &a, start);
+	scope.function = dwarf_names_function(&f->names, d, &a, start, &line);
 	dwarf_names_symbols(&f->names, scope.function, start);
+	dwarf_lines_choose(&f->lines, start, line);
 	*ret_root = uhx_builder_scope(f->builder, &scope);
 	for (size_t i = 0; i < f->layers.n; i++)
 		f->layers.items[i].value = *ret_root;

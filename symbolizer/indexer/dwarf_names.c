@@ -128,12 +128,13 @@ static uhx_id add_function(struct dwarf_names *n, const struct naming *naming, s
 }
 
 uhx_id dwarf_names_function(struct dwarf_names *n, const struct dwarf_entry *d,
-			    const struct dwarf_attributes *a, uint64_t start)
+			    const struct dwarf_attributes *a, uint64_t start, uint32_t *ret_line)
 {
 	struct dwarf_attributes chain = *a;
 	struct naming naming;
 
 	follow_chain(d, &chain, &naming);
+	*ret_line = naming.line;
 	return add_function(n, &naming, better_symbol(n, &naming, start));
 }
 

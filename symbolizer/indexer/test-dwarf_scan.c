@@ -235,6 +235,49 @@ static void test_aliases(void **state)
 	free(text);
 }
 
+// Whichever of the two the code is named after, its lines are that one's, never of both.
+static void same_function_s_lines(const char *file)
+{
+	uint64_t start = toolbox_nm(file, "_Z5firsti");
+	struct indexing x;
+	unsigned lines = 0;
+
+	indexing_run(&x, file, NULL, NULL);
+	assert_non_null(x.index);
+	for (uint64_t at = start; at < start + 16; at++) {
+		const struct frame *f = &frames.frame[0];
+
+		uhx_lookup(x.index, at, &frames);
+		assert_int_equal(frames.n, 1);
+		assert_true(f->start_line == 3 || f->start_line == 5);
+		if (f->line && f->line != f->start_line && f->line != f->start_line + 1)
+			fail_msg("at 0x%llx line %u of a function that starts at %u", (unsigned long long)at, f->line,
+				 f->start_line);
+		lines += f->line > 0;
+	}
+	assert_true(lines > 4);
+	indexing_deinit(&x);
+}
+
+static void test_folded_lines(void **state)
+{
+	static const char *const compilers[] = {"g++ -fuse-ld=gold", "clang++ -fuse-ld=gold", "clang++ -fuse-ld=lld",
+						"g++ -fuse-ld=lld"};
+
+	(void)state;
+	if (!toolbox_has("ld.gold") || !toolbox_has("ld.lld") || !toolbox_has("clang++")) {
+		print_message("ld.gold, ld.lld or clang++ is missing\n");
+		skip();
+	}
+	toolbox_write("folded.cc", str_from(folded_cc));
+	for (size_t i = 0; i < countof(compilers); i++) {
+		assert_int_equal(toolbox_run("%s -g -O1 -ffunction-sections -Wl,--icf=all folded.cc -o folded",
+					     compilers[i]), 0);
+		assert_true(toolbox_nm("folded", "_Z5firsti") == toolbox_nm("folded", "_Z6secondi"));
+		same_function_s_lines("folded");
+	}
+}
+
 static void test_assembly_and_padding(void **state)
 {
 	struct indexing x;
@@ -452,7 +495,8 @@ int main(void)
 		cmocka_unit_test(test_g1),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
-		cmocka_unit_test(test_aliases), cmocka_unit_test(test_siblings_that_are_children),
+		cmocka_unit_test(test_aliases), cmocka_unit_test(test_folded_lines),
+		cmocka_unit_test(test_siblings_that_are_children),
 		cmocka_unit_test(test_dwz),	     cmocka_unit_test(test_rust),
 		cmocka_unit_test(test_flipped_bytes),
 	};
