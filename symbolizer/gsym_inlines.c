@@ -175,11 +175,12 @@ static uint32_t step(const struct gsym_inlines *t, uint32_t id, struct buf *out)
 	return 0;
 }
 
-int gsym_inlines_encode(const struct gsym_inlines *t, uint64_t start, uint64_t end,
+int gsym_inlines_encode(struct gsym_inlines *t, uint32_t name, uint64_t start, uint64_t end,
 			struct buf *out, struct err *e)
 {
 	if (t->nomem)
 		return err_nomem(e);
+	t->nodes[0].call.name = name;
 	pb_put_varint(out, 1);
 	pb_put_varint(out, 0);
 	pb_put_varint(out, end - start);

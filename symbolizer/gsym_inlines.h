@@ -45,8 +45,8 @@ void gsym_inlines_add(struct gsym_inlines *t, uint64_t start, uint64_t end,
 		      const struct gsym_call *calls, size_t n);
 /* Is anything inlined at all? */
 bool gsym_inlines_any(const struct gsym_inlines *t);
-/* The tree of a function that lies in [start, end). ERR_NOMEM. */
-int gsym_inlines_encode(const struct gsym_inlines *t, uint64_t start, uint64_t end,
+/* The tree of a function called `name` that lies in [start, end). ERR_NOMEM. */
+int gsym_inlines_encode(struct gsym_inlines *t, uint32_t name, uint64_t start, uint64_t end,
 			struct buf *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -99,11 +99,11 @@ static void put_lines(struct writer *w)
 	end_info(&w->infos, at);
 }
 
-static int put_inlines(struct writer *w, struct err *e)
+static int put_inlines(struct writer *w, uint32_t name, struct err *e)
 {
 	size_t at = begin_info(&w->infos, GSYM_INFO_INLINES);
 
-	if (gsym_inlines_encode(&w->inlines, w->start, w->end, &w->infos, e))
+	if (gsym_inlines_encode(&w->inlines, name, w->start, w->end, &w->infos, e))
 		return -1;
 	end_info(&w->infos, at);
 	return 0;
@@ -112,17 +112,19 @@ static int put_inlines(struct writer *w, struct err *e)
 static int end_function(struct writer *w, struct err *e)
 {
 	struct buf *b = &w->infos;
+	uint32_t name;
 
 	if (w->end == w->start)
 		return 0;
+	name = name_of(w, &w->function);
 	align(b, INFO_ALIGN);
 	if (add_address(w, e))
 		return -1;
 	put_u32(b, (uint32_t)(w->end - w->start));
-	put_u32(b, name_of(w, &w->function));
+	put_u32(b, name);
 	if (w->placed)
 		put_lines(w);
-	if (gsym_inlines_any(&w->inlines) && put_inlines(w, e))
+	if (gsym_inlines_any(&w->inlines) && put_inlines(w, name, e))
 		return -1;
 	end_info(b, begin_info(b, GSYM_INFO_END));
 	w->start = w->end = 0;
