@@ -51,7 +51,7 @@ void gsym_inlines_clear(struct gsym_inlines *t)
 
 bool gsym_inlines_any(const struct gsym_inlines *t)
 {
-	return t->node_count > 1;
+	return t->nomem || t->node_count > 1; // encoding tells
 }
 
 static uint32_t new_node(struct gsym_inlines *t, uint32_t parent, const struct gsym_call *call)

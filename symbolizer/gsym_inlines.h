@@ -43,7 +43,7 @@ void gsym_inlines_clear(struct gsym_inlines *t);
 /* What [start, end) was inlined by, outermost call first; rows come by address. n < FRAMES_MAX. */
 void gsym_inlines_add(struct gsym_inlines *t, uint64_t start, uint64_t end,
 		      const struct gsym_call *calls, size_t n);
-/* Is anything inlined at all? */
+/* Is anything inlined at all, as far as is known? */
 bool gsym_inlines_any(const struct gsym_inlines *t);
 /* The tree of a function called `name` that lies in [start, end). ERR_NOMEM. */
 int gsym_inlines_encode(struct gsym_inlines *t, uint32_t name, uint64_t start, uint64_t end,
