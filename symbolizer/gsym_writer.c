@@ -7,7 +7,7 @@
 #include "symbolizer/gsym_inlines.h"
 #include "symbolizer/gsym_lines.h"
 #include "symbolizer/gsym_tables.h"
-#include "symbolizer/uhx_rows.h"
+#include "symbolizer/uhx_walk.h"
 
 enum { INFO_ALIGN = 4, LINES_MAX = INT32_MAX };
 
@@ -295,7 +295,7 @@ static int put_file(struct writer *w, const struct uhx_info *info, int fd, struc
 
 static int write_all(struct writer *w, const struct uhx *u, int fd, struct err *e)
 {
-	if (gsym_tables_init(&w->tables, e) || uhx_rows_visit(u, add_row, w, e) ||
+	if (gsym_tables_init(&w->tables, e) || uhx_walk(u, add_row, w, e) ||
 	    end_function(w, e) || buf_check(&w->tables.strings, "a string table of GSYM", e))
 		return -1;
 	if (!w->address_count)

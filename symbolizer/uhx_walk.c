@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "symbolizer/uhx_rows.h"
+#include "symbolizer/uhx_walk.h"
 
 #include "base/mem.h"
 #include "symbolizer/uhx_view.h"
@@ -75,7 +75,7 @@ static int walk_segment(struct walk *w, const struct uhx_segment *s, struct err 
 	return 0;
 }
 
-int uhx_rows_visit(const struct uhx *u, uhx_row_visitor *visit, void *ctx, struct err *e)
+int uhx_walk(const struct uhx *u, uhx_row_visitor *visit, void *ctx, struct err *e)
 {
 	const struct uhx_view *v = uhx_view(u);
 	const struct uhx_part *segments = &v->part[UHX_SEGMENTS];

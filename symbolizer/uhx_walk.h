@@ -4,8 +4,8 @@
  * Any number of threads may walk at once; strings of the frames live until the last reference to
  * the index goes.
  */
-#ifndef SYMBOLIZER_UHX_ROWS_H
-#define SYMBOLIZER_UHX_ROWS_H
+#ifndef SYMBOLIZER_UHX_WALK_H
+#define SYMBOLIZER_UHX_WALK_H
 
 #include "symbolizer/uhx_reader.h"
 
@@ -14,7 +14,7 @@ typedef int uhx_row_visitor(void *ctx, uint64_t start, uint64_t end, const struc
 			    struct err *e);
 
 /* Holes are left out. ERR_BAD_INDEX, ERR_NOMEM, or what the visitor returned. */
-int uhx_rows_visit(const struct uhx *u, uhx_row_visitor *visit, void *ctx,
+int uhx_walk(const struct uhx *u, uhx_row_visitor *visit, void *ctx,
 		   struct err *e) MUST_CHECK;
 
 #endif
