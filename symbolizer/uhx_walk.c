@@ -11,7 +11,7 @@ struct walk {
 	const struct uhx_view *view;
 	uhx_row_visitor *visit;
 	void *ctx;
-	struct uhx_position row; // scope 0: a hole, or none yet
+	struct uhx_hit row; // entry 0: a hole, or none yet
 	uint64_t start;
 	struct frames *chain;
 };
@@ -22,7 +22,7 @@ static int end_row(struct walk *w, uint64_t end, struct err *e)
 	if (end < w->start)
 		return err_set(e, ERR_BAD_INDEX,
 			       "rows at %#" PRIx64 " are out of order; rebuild the index", end);
-	if (!w->row.scope || end == w->start)
+	if (!w->row.entry || end == w->start)
 		return 0;
 	uhx_view_chain(w->view, &w->row, w->chain);
 	if (!w->chain->n)
@@ -33,45 +33,39 @@ static int end_row(struct walk *w, uint64_t end, struct err *e)
 
 static int walk_block(struct walk *w, uint64_t number, uint64_t base, struct err *e)
 {
-	struct uhx_block_view b;
+	struct uhx_hit hit;
 
-	if (!uhx_view_block(w->view, number, &b))
+	if (!uhx_view_block(w->view, number, &hit.block))
 		return err_set(e, ERR_BAD_INDEX, "block %" PRIu64 " is damaged; rebuild the index",
 			       number);
-	for (unsigned i = 0; i < b.head->count; i++) {
-		uint64_t start = base + uhx_block_value(&b, UHX_COLUMN_START, i);
+	for (unsigned i = 0; i < hit.block.head->rows; i++) {
+		uint64_t start = base + uhx_block_start(&hit.block, i);
 		int result = end_row(w, start, e);
 
 		if (result)
 			return result;
 		w->start = start;
-		w->row = (struct uhx_position){
-			.scope = uhx_block_value(&b, UHX_COLUMN_SCOPE, i),
-			.file = uhx_block_value(&b, UHX_COLUMN_FILE, i),
-			.line = uhx_block_value(&b, UHX_COLUMN_LINE, i),
-			.column = uhx_block_value(&b, UHX_COLUMN_COLUMN, i),
-		};
+		uhx_hit_row(&hit, i);
+		w->row = hit;
 	}
 	return 0;
 }
 
 static int walk_segment(struct walk *w, const struct uhx_segment *s, struct err *e)
 {
-	const struct uhx_part *keys = &w->view->part[UHX_KEYS];
+	uint64_t keys = w->view->part[UHX_KEYS].count;
 
-	if (!range_fits(s->first_block, s->block_count, keys->count))
+	if (!range_fits(s->first_block, s->block_count, keys))
 		return err_set(e, ERR_BAD_INDEX, "a segment is damaged; rebuild the index");
 	for (uint64_t n = s->first_block; n < (uint64_t)s->first_block + s->block_count; n++) {
-		uint32_t key;
-		int result;
+		uint64_t key = s->base + uhx_view_u32(w->view, UHX_KEYS)[n];
+		int result = walk_block(w, n, key, e);
 
-		memcpy(&key, keys->p + n * sizeof(key), sizeof(key));
-		result = walk_block(w, n, s->base + key, e);
 		if (result)
 			return result;
 	}
 	// The last row of a sound segment is a hole.
-	w->row.scope = 0;
+	w->row.entry = 0;
 	return 0;
 }
 

@@ -4,9 +4,13 @@
 #include "base/cleanup.h"
 #include "base/compress.h"
 #include "base/mem.h"
+#include <endian.h>
 #include <zstd.h>
 
-enum { COMPRESSION_ZSTD = 2 }; // ELFCOMPRESS_ZSTD, newer than Debian 12's elf.h
+enum {
+	COMPRESSION_ZSTD = 2, // ELFCOMPRESS_ZSTD, newer than Debian 12's elf.h
+	ZDEBUG_HEAD = 12,
+};
 
 static int bad(const struct elf_image *img, const struct elf_section *s, const char *why, struct err *e)
 {
@@ -50,7 +54,7 @@ static int inflate(const GElf_Chdr *how, struct str in, void *out, struct err *e
 	}
 }
 
-// From here on libelf and libdw see the section as if it had never been compressed.
+// From here on libelf sees the section as if it had never been compressed.
 static int replace(struct elf_image *img, const struct elf_section *s, void *bytes, size_t n,
 		   struct err *e)
 {
@@ -71,10 +75,8 @@ static int replace(struct elf_image *img, const struct elf_section *s, void *byt
 
 // Not by elf_compress(), whose zlib alone takes more than a quarter of the time of indexing.
 static int inflate_section(struct elf_image *img, const struct elf_section *s, const GElf_Chdr *how,
-			   struct err *e)
+			   size_t head, struct err *e)
 {
-	size_t head = img->header.e_ident[EI_CLASS] == ELFCLASS64 ? sizeof(Elf64_Chdr)
-								  : sizeof(Elf32_Chdr);
 	Elf_Data *raw = elf_rawdata(s->scn, NULL);
 	_cleanup_free_ void *out = NULL;
 	struct err why = ERR_INIT;
@@ -91,31 +93,37 @@ static int inflate_section(struct elf_image *img, const struct elf_section *s, c
 	return replace(img, s, steal_ptr(out), how->ch_size, e);
 }
 
+// The way before SHF_COMPRESSED: ".zdebug_", "ZLIB", the size in eight bytes from the highest to the lowest.
+static bool zdebug_now(const struct elf_section *s, GElf_Chdr *ret)
+{
+	Elf_Data *data = str_has_prefix(str_from(s->name), STR(".zdebug_")) ? elf_getdata(s->scn, NULL) : NULL;
+	Elf_Data *raw = data ? elf_rawdata(s->scn, NULL) : NULL;
+	uint64_t size;
+
+	if (!raw || !data->d_buf || data->d_buf != raw->d_buf || data->d_size < ZDEBUG_HEAD ||
+	    memcmp(data->d_buf, "ZLIB", 4) != 0)
+		return false;
+	memcpy(&size, (const char *)data->d_buf + 4, sizeof(size));
+	*ret = (GElf_Chdr){.ch_type = ELFCOMPRESS_ZLIB, .ch_size = be64toh(size), .ch_addralign = 1};
+	return true;
+}
+
 int elf_inflate_section(struct elf_image *img, const struct elf_section *s, struct err *e)
 {
+	size_t head = img->header.e_ident[EI_CLASS] == ELFCLASS64 ? sizeof(Elf64_Chdr)
+								  : sizeof(Elf32_Chdr);
 	GElf_Shdr now;
 	GElf_Chdr how;
 
-	if (!compressed_now(s, &now) || now.sh_type == SHT_NOBITS)
+	if (zdebug_now(s, &how))
+		head = ZDEBUG_HEAD;
+	else if (!compressed_now(s, &now) || now.sh_type == SHT_NOBITS)
 		return 0;
-	if (!gelf_getchdr(s->scn, &how))
+	else if (!gelf_getchdr(s->scn, &how))
 		return bad(img, s, elf_errmsg(-1), e);
 	if (how.ch_size > ELF_INFLATE_MAX)
 		return err_set(e, ERR_TOO_LARGE, "%s: section %s inflates to %llu bytes; at most %llu are read",
 			       img->name, s->name, (unsigned long long)how.ch_size,
 			       (unsigned long long)ELF_INFLATE_MAX);
-	return inflate_section(img, s, &how, e);
-}
-
-int elf_inflate_debug(struct elf_image *img, struct err *e)
-{
-	for (size_t i = 0; i < img->section_count; i++) {
-		const struct elf_section *s = &img->sections[i];
-		GElf_Shdr now;
-
-		if (str_has_prefix(str_from(s->name), STR(".debug_")) && compressed_now(s, &now) &&
-		    elf_inflate_section(img, s, e))
-			return -1;
-	}
-	return 0;
+	return inflate_section(img, s, &how, head, e);
 }

@@ -236,7 +236,7 @@ int gsym_function_read(struct gsym_function *f, const struct gsym_image *g, stru
 		if (read_info(f, g, kind, bytes, e))
 			return -1;
 	} while (kind != GSYM_INFO_END);
-	f->info_size = info.n - gsym_left(&r);
+	f->info_size = info.n - byte_reader_left(&r);
 	return gsym_stretches_find(f, g, e);
 }
 
@@ -256,7 +256,7 @@ int gsym_merged_next(const struct gsym_image *g, struct str *merged, uint32_t *l
 	if (r.failed || function.failed)
 		return err_set(e, ERR_BAD_GSYM,
 			       "%s: malformed GSYM file: merged functions are cut short", g->name);
-	*merged = str_skip(*merged, merged->n - gsym_left(&r));
+	*merged = str_skip(*merged, merged->n - byte_reader_left(&r));
 	--*left;
 	return 1;
 }

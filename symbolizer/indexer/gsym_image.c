@@ -15,8 +15,8 @@ static int bad(const struct gsym_image *g, const char *what, struct err *e)
 // The byte order of a file that starts with these bytes; false where it is no GSYM file.
 static bool read_magic(struct str bytes, bool *ret_big_endian)
 {
-	struct byte_reader little = BYTE_READER(bytes, false);
-	struct byte_reader big = BYTE_READER(bytes, true);
+	struct byte_reader little = byte_reader(bytes, false);
+	struct byte_reader big = byte_reader(bytes, true);
 
 	*ret_big_endian = read_uint(&big, MAGIC_SIZE) == GSYM_MAGIC;
 	return *ret_big_endian || read_uint(&little, MAGIC_SIZE) == GSYM_MAGIC;

@@ -36,12 +36,7 @@ int gsym_image_open(struct gsym_image *g, struct str bytes, const char *name,
 
 static inline struct byte_reader gsym_reader(const struct gsym_image *g, struct str bytes)
 {
-	return BYTE_READER(bytes, g->big_endian);
-}
-
-static inline size_t gsym_left(const struct byte_reader *r)
-{
-	return r->rest.n;
+	return byte_reader(bytes, g->big_endian);
 }
 
 /* i < count. False: beyond 64 bits. */

@@ -18,6 +18,7 @@ void index_report_write(const struct index_report *r, struct json_out *j)
 	json_kv_u64(j, "rows", r->counts->rows);
 	json_kv_u64(j, "functions", r->counts->functions);
 	json_kv_u64(j, "bytes", r->counts->bytes);
+	json_kv_u64(j, "cold_bytes", r->counts->cold_bytes);
 	json_key(j, "warnings");
 	warnings_write(r->warnings, j);
 	json_key(j, "sandbox");
