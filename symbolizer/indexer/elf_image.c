@@ -318,6 +318,21 @@ int elf_image_data(struct elf_image *img, const struct elf_section *s, struct st
 	return 0;
 }
 
+struct str elf_image_at(const struct elf_image *img, uint64_t address)
+{
+	size_t size;
+	const char *file = img->kind == ELF_KIND_DEBUGINFO ? NULL : elf_rawfile(img->elf, &size);
+
+	for (size_t i = 0; file && i < img->header_count; i++) {
+		const struct program_header *p = &img->headers[i];
+
+		if (range_fits(p->offset, p->filesz, size) && address >= p->vaddr &&
+		    address - p->vaddr < p->filesz)
+			return str_skip((struct str){file + p->offset, p->filesz}, address - p->vaddr);
+	}
+	return STR_EMPTY;
+}
+
 uint64_t elf_image_code_end(const struct elf_image *img, uint64_t address)
 {
 	size_t low = 0;

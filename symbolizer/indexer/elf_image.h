@@ -82,6 +82,8 @@ bool elf_image_has(const struct elf_image *img, const char *name);
 /* Contents, inflated where compressed. Empty for NOBITS. ERR_BAD_ELF. */
 int elf_image_data(struct elf_image *img, const struct elf_section *s, struct str *ret,
 		   struct err *e) MUST_CHECK;
+/* What the file holds for `address` and behind it in the same segment; empty where it holds nothing. */
+struct str elf_image_at(const struct elf_image *img, uint64_t address);
 /* Where the code that `address` lies in ends; 0 where it lies in none. */
 uint64_t elf_image_code_end(const struct elf_image *img, uint64_t address);
 /* What .gnu_debuglink and .gnu_debugaltlink name; false where absent or damaged. */

@@ -3,6 +3,7 @@
 
 #include "symbolizer/indexer/dwarf_scan.h"
 #include "symbolizer/indexer/go_scan.h"
+#include "symbolizer/indexer/plt_scan.h"
 #include "symbolizer/indexer/probe.h"
 
 enum { FILES_MAX = 2, IDS_MAX = 2 * ELF_IDS_MAX };
@@ -96,7 +97,8 @@ static int read_sources(struct run *r, struct err *e)
 		struct probe_facts facts = probe_facts(r->in->files[i]);
 
 		r->quality = MAX(r->quality, facts.quality);
-		if (read_dwarf(r, r->in->files[i], e) || read_go(r, r->in->files[i], e))
+		if (read_dwarf(r, r->in->files[i], e) || read_go(r, r->in->files[i], e) ||
+		    plt_scan(r->in->files[i], &r->symbols, r->builder, e))
 			return -1;
 	}
 	symbols_add_rows(&r->symbols, r->builder);

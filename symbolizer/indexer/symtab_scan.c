@@ -27,7 +27,7 @@ static bool is_function(const GElf_Sym *sym, const char *name)
 }
 
 // "memcpy@@GLIBC_2.14" is memcpy to whoever reads a profile.
-static struct str display_name(const char *name)
+struct str symbol_display_name(const char *name)
 {
 	struct str s = str_from(name);
 	const char *at = s.n > 1 ? memchr(s.p + 1, '@', s.n - 1) : NULL;
@@ -59,7 +59,7 @@ static int add_symbol(struct symbols *s, const struct elf_image *img, const GElf
 	s->items[s->n++] = (struct symbol){
 		.start = start,
 		.end = end,
-		.name = display_name(name),
+		.name = symbol_display_name(name),
 		.binding = (uint8_t)GELF_ST_BIND(sym->st_info),
 		.source = source,
 		.guessed = !sym->st_size,

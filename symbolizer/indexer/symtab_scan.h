@@ -46,6 +46,9 @@ struct symbols {
 
 #define SYMBOLS_INIT ((struct symbols){0})
 
+/* Without "@VERSION" or "@@VERSION". */
+struct str symbol_display_name(const char *name);
+
 void symbols_deinit(struct symbols *s);
 /* Collects from one image; a damaged table is ERR_BAD_ELF, ET_REL is ERR_UNSUPPORTED. ERR_NOMEM. */
 int symbols_read(struct symbols *s, struct elf_image *img, struct err *e) MUST_CHECK;
