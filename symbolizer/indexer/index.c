@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/index.h"
 
 #include "symbolizer/indexer/dwarf_scan.h"
+#include "symbolizer/indexer/eh_frame_scan.h"
 #include "symbolizer/indexer/go_scan.h"
 #include "symbolizer/indexer/plt_scan.h"
 #include "symbolizer/indexer/probe.h"
@@ -73,20 +74,39 @@ static int read_dwarf(struct run *r, struct elf_image *img, struct err *e)
 	return dwarf_scan(&in, r->builder, r->in->warnings, &counts, e);
 }
 
+// What one source cannot be read for must not cost the names that the others have.
+static int forgive(struct run *r, const char *what, const struct err *problem, struct err *e)
+{
+	if (problem->kind != ERR_UNSUPPORTED && problem->kind != ERR_BAD_ELF) {
+		*e = *problem;
+		return -1;
+	}
+	warn(r->in->warnings, "%s: %s", what, problem->msg);
+	return 0;
+}
+
 static int read_go(struct run *r, struct elf_image *img, struct err *e)
 {
 	struct gopclntab_counts counts;
 	struct err problem = ERR_INIT;
 
-	if (go_scan(img, r->builder, &counts, &problem) == 0)
-		return 0;
-	// A table from a Go release to come must not cost the names that the other sources have.
-	if (problem.kind != ERR_UNSUPPORTED && problem.kind != ERR_BAD_ELF) {
-		*e = problem;
-		return -1;
-	}
-	warn(r->in->warnings, "Go function table: %s", problem.msg);
-	return 0;
+	return go_scan(img, r->builder, &counts, &problem) ? forgive(r, "Go function table", &problem, e) : 0;
+}
+
+static int read_stubs(struct run *r, struct elf_image *img, struct err *e)
+{
+	struct err problem = ERR_INIT;
+
+	return plt_scan(img, &r->symbols, r->builder, &problem) ? forgive(r, "PLT", &problem, e) : 0;
+}
+
+static int read_frames(struct run *r, struct elf_image *img, struct err *e)
+{
+	struct err problem = ERR_INIT;
+
+	return eh_frame_scan(img, &r->symbols, r->builder, &problem)
+		       ? forgive(r, "call frame information", &problem, e)
+		       : 0;
 }
 
 static int read_sources(struct run *r, struct err *e)
@@ -98,7 +118,7 @@ static int read_sources(struct run *r, struct err *e)
 
 		r->quality = MAX(r->quality, facts.quality);
 		if (read_dwarf(r, r->in->files[i], e) || read_go(r, r->in->files[i], e) ||
-		    plt_scan(r->in->files[i], &r->symbols, r->builder, e))
+		    read_stubs(r, r->in->files[i], e) || read_frames(r, r->in->files[i], e))
 			return -1;
 	}
 	symbols_add_rows(&r->symbols, r->builder);

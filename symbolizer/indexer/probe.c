@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/probe.h"
 
 #include "symbolizer/indexer/dwarf_probe.h"
+#include "symbolizer/indexer/eh_frame_scan.h"
 #include "symbolizer/indexer/go_scan.h"
 
 static bool has_symbols(struct elf_image *img, uint32_t type)
@@ -40,7 +41,7 @@ struct probe_facts probe_facts(struct elf_image *img)
 		.symtab = has_symbols(img, SHT_SYMTAB),
 		.dynsym = has_symbols(img, SHT_DYNSYM),
 		.gopclntab = go_scan_has_table(img),
-		.eh_frame = elf_image_has(img, ".eh_frame"),
+		.eh_frame = eh_frame_scan_has(img),
 		.debugdata = elf_image_has(img, ".gnu_debugdata"),
 		.text = elf_image_has(img, ".text"),
 	};
