@@ -14,14 +14,25 @@ static int bad(const struct elf_image *img, struct err *e, const char *what)
 	return err_set(e, ERR_BAD_ELF, "%s: %s: %s", img->name, what, elf_errmsg(-1));
 }
 
+static bool read_magic(const struct elf_image *img, char out[static SELFMAG])
+{
+	if (img->size < SELFMAG)
+		return false;
+	if (img->fd < 0) {
+		memcpy(out, img->memory.p, SELFMAG);
+		return true;
+	}
+	return pread(img->fd, out, SELFMAG, 0) == SELFMAG;
+}
+
 static int check_magic(struct elf_image *img, struct err *e)
 {
 	char magic[SELFMAG];
 
-	if (io_file_size(img->fd, &img->size, e))
+	img->size = img->memory.n;
+	if (img->fd >= 0 && io_file_size(img->fd, &img->size, e))
 		return err_wrap(e, "%s", img->name);
-	if (img->size < SELFMAG || pread(img->fd, magic, SELFMAG, 0) != SELFMAG ||
-	    memcmp(magic, ELFMAG, SELFMAG) != 0)
+	if (!read_magic(img, magic) || memcmp(magic, ELFMAG, SELFMAG) != 0)
 		return err_set(e, ERR_NOT_ELF, "%s: not an ELF file", img->name);
 	return 0;
 }
@@ -29,7 +40,9 @@ static int check_magic(struct elf_image *img, struct err *e)
 static int begin(struct elf_image *img, struct err *e)
 {
 	elf_version(EV_CURRENT);
-	img->elf = elf_begin(img->fd, ELF_C_READ_MMAP, NULL);
+	// elf_memory() takes a pointer to what may be written, and does not write
+	img->elf = img->fd >= 0 ? elf_begin(img->fd, ELF_C_READ_MMAP, NULL)
+				: elf_memory((char *)(uintptr_t)img->memory.p, img->memory.n);
 	if (!img->elf)
 		return bad(img, e, "cannot be read");
 	if (elf_kind(img->elf) != ELF_K_ELF || !gelf_getehdr(img->elf, &img->header))
@@ -232,16 +245,29 @@ static int load(struct elf_image *img, struct err *e)
 	return elf_notes_ids(img, e);
 }
 
+static int open_image(struct elf_image *img, struct err *e)
+{
+	int rc = load(img, e);
+
+	if (rc)
+		elf_image_close(img);
+	return rc;
+}
+
 int elf_image_open(struct elf_image *img, int fd, const char *name, struct err *e)
 {
 	*img = ELF_IMAGE_INIT;
 	img->fd = fd;
 	img->name = name;
-	if (load(img, e)) {
-		elf_image_close(img);
-		return -1;
-	}
-	return 0;
+	return open_image(img, e);
+}
+
+int elf_image_open_bytes(struct elf_image *img, struct str bytes, const char *name, struct err *e)
+{
+	*img = ELF_IMAGE_INIT;
+	img->memory = bytes;
+	img->name = name;
+	return open_image(img, e);
 }
 
 void elf_image_close(struct elf_image *img)

@@ -45,6 +45,7 @@ struct addr_range {
 struct elf_image {
 	const char *name;
 	int fd;
+	struct str memory; /* the file's bytes, where there is no descriptor */
 	Elf *elf;
 	uint64_t size;
 	GElf_Ehdr header;
@@ -54,7 +55,7 @@ struct elf_image {
 	struct program_header *headers; /* PT_LOAD, at most PROGRAM_HEADERS_MAX */
 	size_t header_count;
 	bool headers_trusted;
-	struct build_id ids[ELF_IDS_MAX]; /* GNU, Go as present; the file hash last */
+	struct build_id ids[ELF_IDS_MAX]; /* GNU, Go as present; the file hash last, if of a file */
 	size_t id_count;
 	struct addr_range *code; /* where instructions lie: sorted, merged */
 	size_t code_count;
@@ -70,6 +71,9 @@ struct elf_image {
  * ERR_TOO_LARGE beyond the counts above, ERR_NOMEM, ERR_IO.
  */
 int elf_image_open(struct elf_image *img, int fd, const char *name, struct err *e) MUST_CHECK;
+/* The same for a file in memory, which must outlive the image; it has no file hash. ERR_* as above. */
+int elf_image_open_bytes(struct elf_image *img, struct str bytes, const char *name,
+			 struct err *e) MUST_CHECK;
 void elf_image_close(struct elf_image *img);
 
 const char *elf_image_machine(const struct elf_image *img, char spare[static 32]); /* "x86_64" */

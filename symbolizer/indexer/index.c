@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/index.h"
 
+#include "symbolizer/indexer/debugdata.h"
 #include "symbolizer/indexer/dwarf_scan.h"
 #include "symbolizer/indexer/eh_frame_scan.h"
 #include "symbolizer/indexer/go_scan.h"
@@ -12,6 +13,7 @@ enum { FILES_MAX = 2, IDS_MAX = 2 * ELF_IDS_MAX };
 struct run {
 	const struct index_input *in;
 	struct symbols symbols;
+	struct debugdata inner[FILES_MAX]; // their names are borrowed
 	struct uhx_builder *builder;
 	enum quality quality;
 	struct build_id ids[IDS_MAX];
@@ -47,10 +49,31 @@ static int check_alternate(const struct index_input *in, struct err *e)
 	return 0;
 }
 
+// What one source cannot be read for must not cost the names that the others have.
+static int forgive(struct run *r, const char *what, const struct err *problem, struct err *e)
+{
+	if (problem->kind != ERR_UNSUPPORTED && problem->kind != ERR_BAD_ELF) {
+		*e = *problem;
+		return -1;
+	}
+	warn(r->in->warnings, "%s: %s", what, problem->msg);
+	return 0;
+}
+
+static int read_debugdata(struct run *r, size_t i, struct err *e)
+{
+	struct err problem = ERR_INIT;
+	int rc = debugdata_open(&r->inner[i], r->in->files[i], &problem);
+
+	if (rc == 0)
+		rc = symbols_read(&r->symbols, &r->inner[i].image, &problem);
+	return rc < 0 ? forgive(r, "MiniDebugInfo", &problem, e) : 0;
+}
+
 static int read_symbols(struct run *r, struct err *e)
 {
 	for (size_t i = 0; i < FILES_MAX && r->in->files[i]; i++)
-		if (symbols_read(&r->symbols, r->in->files[i], e))
+		if (symbols_read(&r->symbols, r->in->files[i], e) || read_debugdata(r, i, e))
 			return -1;
 	return symbols_finish(&r->symbols, e);
 }
@@ -72,17 +95,6 @@ static int read_dwarf(struct run *r, struct elf_image *img, struct err *e)
 		     img->name, STR_ARG(path), text);
 	}
 	return dwarf_scan(&in, r->builder, r->in->warnings, &counts, e);
-}
-
-// What one source cannot be read for must not cost the names that the others have.
-static int forgive(struct run *r, const char *what, const struct err *problem, struct err *e)
-{
-	if (problem->kind != ERR_UNSUPPORTED && problem->kind != ERR_BAD_ELF) {
-		*e = *problem;
-		return -1;
-	}
-	warn(r->in->warnings, "%s: %s", what, problem->msg);
-	return 0;
 }
 
 static int read_go(struct run *r, struct elf_image *img, struct err *e)
@@ -200,7 +212,7 @@ static int build(struct run *r, struct json_out *report, struct err *e)
 
 int index_run(const struct index_input *in, struct json_out *report, struct err *e)
 {
-	struct run r = {.in = in, .symbols = SYMBOLS_INIT};
+	struct run r = {.in = in, .symbols = SYMBOLS_INIT, .inner = {DEBUGDATA_INIT, DEBUGDATA_INIT}};
 	int result;
 
 	if (check_identity(in, e) || check_alternate(in, e))
@@ -208,5 +220,7 @@ int index_run(const struct index_input *in, struct json_out *report, struct err 
 	result = build(&r, report, e);
 	uhx_builder_free(r.builder);
 	symbols_deinit(&r.symbols);
+	for (size_t i = 0; i < FILES_MAX; i++)
+		debugdata_close(&r.inner[i]);
 	return result;
 }

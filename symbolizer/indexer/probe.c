@@ -24,7 +24,7 @@ static enum quality best_quality(const struct probe_facts *f, const struct dwarf
 		return d->types ? QUALITY_DWARF : QUALITY_G1;
 	if (f->gopclntab)
 		return QUALITY_GOPCLNTAB;
-	if (f->symtab)
+	if (f->symtab || f->debugdata)
 		return QUALITY_SYMTAB;
 	if (f->dynsym)
 		return QUALITY_DYNSYM;
