@@ -5,7 +5,9 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "symbolizer/indexer/elf_inflate.h"
+#include "symbolizer/indexer/elf_layout.h"
 #include "symbolizer/indexer/elf_notes.h"
+#include "symbolizer/indexer/elf_relocate.h"
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -238,7 +240,7 @@ static int find_code(struct elf_image *img, struct err *e)
 static int load(struct elf_image *img, struct err *e)
 {
 	if (check_magic(img, e) || begin(img, e) || load_sections(img, e) || load_segments(img, e) ||
-	    find_code(img, e))
+	    elf_layout_assign(img, e) || find_code(img, e))
 		return -1;
 	img->kind = kind_of(img);
 	img->headers_trusted = img->kind != ELF_KIND_DEBUGINFO && segments_have_content(img);
@@ -274,9 +276,9 @@ void elf_image_close(struct elf_image *img)
 {
 	if (img->elf)
 		elf_end(img->elf);
-	for (size_t i = 0; i < img->inflated_count; i++)
-		free(img->inflated[i]);
-	free(img->inflated);
+	for (size_t i = 0; i < img->replaced_count; i++)
+		free(img->replaced[i]);
+	free(img->replaced);
 	free(img->sections);
 	free(img->headers);
 	free(img->code);
@@ -334,13 +336,36 @@ int elf_image_data(struct elf_image *img, const struct elf_section *s, struct st
 {
 	Elf_Data *data;
 
-	if (elf_inflate_section(img, s, e))
+	if (elf_inflate_section(img, s, e) || elf_relocate_section(img, s, e))
 		return -1;
 	data = elf_getdata(s->scn, NULL);
 	if (!data)
 		return err_set(e, ERR_BAD_ELF, "%s: section %s: %s", img->name, s->name,
 			       elf_errmsg(-1));
 	*ret = data->d_buf ? (struct str){data->d_buf, data->d_size} : STR_EMPTY;
+	return 0;
+}
+
+int elf_image_replace(struct elf_image *img, const struct elf_section *s, void *bytes, size_t n,
+		      struct err *e)
+{
+	_cleanup_free_ void *block = bytes;
+	Elf_Data *data = elf_getdata(s->scn, NULL);
+	GElf_Shdr header;
+
+	if (mem_grow(&img->replaced, &img->replaced_cap, img->replaced_count + 1, sizeof(void *),
+		     ELF_SECTIONS_MAX))
+		return err_nomem(e);
+	img->replaced[img->replaced_count++] = steal_ptr(block);
+	if (!data || !gelf_getshdr(s->scn, &header))
+		return bad(img, e, s->name);
+	header.sh_flags &= ~(uint64_t)SHF_COMPRESSED;
+	header.sh_size = n;
+	if (!gelf_update_shdr(s->scn, &header))
+		return bad(img, e, s->name);
+	data->d_buf = bytes;
+	data->d_size = n;
+	data->d_type = ELF_T_BYTE;
 	return 0;
 }
 

@@ -33,7 +33,9 @@ enum elf_kind {
 struct elf_section {
 	Elf_Scn *scn;
 	GElf_Shdr header;
-	const char *name; /* never NULL */
+	const char *name;     /* never NULL */
+	uint32_t relocations; /* ET_REL: number of the section with relocations for this one, or its next */
+	bool relocated;
 };
 
 /* [start, end) of virtual addresses. */
@@ -59,9 +61,9 @@ struct elf_image {
 	size_t id_count;
 	struct addr_range *code; /* where instructions lie: sorted, merged */
 	size_t code_count;
-	void **inflated; /* sections that libdw cannot inflate itself */
-	size_t inflated_count;
-	size_t inflated_cap;
+	void **replaced; /* contents of sections, inflated or relocated by us */
+	size_t replaced_count;
+	size_t replaced_cap;
 };
 
 #define ELF_IMAGE_INIT ((struct elf_image){.fd = -1})
@@ -83,9 +85,12 @@ struct program_headers elf_image_headers(const struct elf_image *img);
 const struct elf_section *elf_image_section(const struct elf_image *img, const char *name);
 /* Is there one of that name with content in this file? Also true for its .zdebug_ twin. */
 bool elf_image_has(const struct elf_image *img, const char *name);
-/* Contents, inflated where compressed. Empty for NOBITS. ERR_BAD_ELF. */
+/* Contents, inflated where compressed, relocated in relocatable objects. Empty for NOBITS. ERR_BAD_ELF. */
 int elf_image_data(struct elf_image *img, const struct elf_section *s, struct str *ret,
 		   struct err *e) MUST_CHECK;
+/* From here on the section's data are these bytes, from malloc(), for libdw too; owned by the image. */
+int elf_image_replace(struct elf_image *img, const struct elf_section *s, void *bytes, size_t n,
+		      struct err *e) MUST_CHECK;
 /* What the file holds for `address` and behind it in the same segment; empty where it holds nothing. */
 struct str elf_image_at(const struct elf_image *img, uint64_t address);
 /* Where the code that `address` lies in ends; 0 where it lies in none. */

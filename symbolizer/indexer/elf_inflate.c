@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/compress.h"
 #include "base/mem.h"
+#include "symbolizer/indexer/elf_relocate.h"
 #include <zstd.h>
 
 enum { COMPRESSION_ZSTD = 2 }; // ELFCOMPRESS_ZSTD, newer than Debian 12's elf.h
@@ -17,15 +18,6 @@ static int bad(const struct elf_image *img, const struct elf_section *s, const c
 static bool compressed_now(const struct elf_section *s, GElf_Shdr *ret)
 {
 	return gelf_getshdr(s->scn, ret) && ret->sh_flags & SHF_COMPRESSED;
-}
-
-static int keep(struct elf_image *img, void *block, struct err *e)
-{
-	if (mem_grow(&img->inflated, &img->inflated_cap, img->inflated_count + 1, sizeof(void *),
-		     ELF_SECTIONS_MAX))
-		return err_nomem(e);
-	img->inflated[img->inflated_count++] = block;
-	return 0;
 }
 
 static int inflate_zstd(struct str in, void *out, size_t n, struct err *e)
@@ -50,25 +42,6 @@ static int inflate(const GElf_Chdr *how, struct str in, void *out, struct err *e
 	}
 }
 
-// From here on libelf and libdw see the section as if it had never been compressed.
-static int replace(struct elf_image *img, const struct elf_section *s, void *bytes, size_t n,
-		   struct err *e)
-{
-	Elf_Data *data = elf_getdata(s->scn, NULL);
-	GElf_Shdr header;
-
-	if (!data || !gelf_getshdr(s->scn, &header))
-		return bad(img, s, elf_errmsg(-1), e);
-	header.sh_flags &= ~(uint64_t)SHF_COMPRESSED;
-	header.sh_size = n;
-	if (!gelf_update_shdr(s->scn, &header))
-		return bad(img, s, elf_errmsg(-1), e);
-	data->d_buf = bytes;
-	data->d_size = n;
-	data->d_type = ELF_T_BYTE;
-	return 0;
-}
-
 // Not by elf_compress(), whose zlib alone takes more than a quarter of the time of indexing.
 static int inflate_section(struct elf_image *img, const struct elf_section *s, const GElf_Chdr *how,
 			   struct err *e)
@@ -86,9 +59,7 @@ static int inflate_section(struct elf_image *img, const struct elf_section *s, c
 		return err_nomem(e);
 	if (inflate(how, (struct str){(const char *)raw->d_buf + head, raw->d_size - head}, out, &why))
 		return why.kind == ERR_NOMEM ? err_nomem(e) : bad(img, s, why.msg, e);
-	if (keep(img, out, e))
-		return -1;
-	return replace(img, s, steal_ptr(out), how->ch_size, e);
+	return elf_image_replace(img, s, steal_ptr(out), how->ch_size, e);
 }
 
 int elf_inflate_section(struct elf_image *img, const struct elf_section *s, struct err *e)
@@ -111,10 +82,9 @@ int elf_inflate_debug(struct elf_image *img, struct err *e)
 {
 	for (size_t i = 0; i < img->section_count; i++) {
 		const struct elf_section *s = &img->sections[i];
-		GElf_Shdr now;
 
-		if (str_has_prefix(str_from(s->name), STR(".debug_")) && compressed_now(s, &now) &&
-		    elf_inflate_section(img, s, e))
+		if (str_has_prefix(str_from(s->name), STR(".debug_")) &&
+		    (elf_inflate_section(img, s, e) || elf_relocate_section(img, s, e)))
 			return -1;
 	}
 	return 0;

@@ -14,7 +14,7 @@
 
 /* Does nothing for a section that is not compressed. ERR_BAD_ELF, ERR_TOO_LARGE, ERR_NOMEM. */
 int elf_inflate_section(struct elf_image *img, const struct elf_section *s, struct err *e) MUST_CHECK;
-/* All compressed debug sections, before libdw looks at the file. */
+/* All debug sections, relocated too where they must be, before libdw looks at the file. */
 int elf_inflate_debug(struct elf_image *img, struct err *e) MUST_CHECK;
 
 #endif
