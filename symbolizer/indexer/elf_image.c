@@ -417,11 +417,24 @@ static bool link_name(struct elf_image *img, const char *section, struct str *re
 	return true;
 }
 
-bool elf_image_debuglink(struct elf_image *img, struct str *ret_name)
+// Behind the name, padded to four bytes, is the checksum in the file's byte order.
+bool elf_image_debuglink(struct elf_image *img, struct str *ret_name, uint32_t *ret_crc)
 {
+	bool big = img->header.e_ident[EI_DATA] == ELFDATA2MSB;
+	struct str name;
 	struct str rest;
+	uint32_t crc = 0;
 
-	return link_name(img, ".gnu_debuglink", ret_name, &rest);
+	if (!link_name(img, ".gnu_debuglink", &name, &rest))
+		return false;
+	rest = str_skip(rest, -(name.n + 1) & 3);
+	if (rest.n < sizeof(crc))
+		return false;
+	for (size_t i = 0; i < sizeof(crc); i++)
+		crc = crc << 8 | (uint8_t)rest.p[big ? i : sizeof(crc) - 1 - i];
+	*ret_name = name;
+	*ret_crc = crc;
+	return true;
 }
 
 bool elf_image_altlink(struct elf_image *img, struct str *ret_path, struct build_id *ret_id)

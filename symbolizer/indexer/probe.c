@@ -191,13 +191,14 @@ void probe_write(struct elf_image *img, struct json_out *j)
 {
 	struct probe_facts f = probe_facts(img);
 	struct str link;
+	uint32_t crc;
 
 	json_obj(j);
 	write_identity(img, j);
 	write_headers(img, j);
 	write_sections(img, j);
 	write_facts(&f, j);
-	if (elf_image_debuglink(img, &link))
+	if (elf_image_debuglink(img, &link, &crc))
 		json_kv_str(j, "debuglink", link);
 	write_needs(img, &f, j);
 	json_kv_u64(j, "size", img->size);

@@ -116,16 +116,14 @@ static void test_libraries(void **state)
 	(void)state;
 	for (size_t i = 0; i < countof(names); i++) {
 		char path[256];
+		char *text;
 		size_t n;
 
 		toolbox_run("ldconfig -p | awk '$1 == \"%s\" { print $NF; exit }' | tr -d '\\n' >path.txt",
 			    names[i]);
-		{
-			char *text = toolbox_read("path.txt", NULL);
-
-			snprintf(path, sizeof(path), "%s", text);
-			free(text);
-		}
+		text = toolbox_read("path.txt", NULL);
+		snprintf(path, sizeof(path), "%s", text);
+		free(text);
 		if (!path[0]) {
 			print_message("no %s here\n", names[i]);
 			continue;
@@ -352,7 +350,8 @@ static void test_damage(void **state)
 	s.n = 0;
 	put(&s, 20, 4);
 	put(&s, 0x100, 4);
-	put(&s, 0, 16);
+	put(&s, 0, 8);
+	put(&s, 0, 8);
 	assert_int_equal(read_section(&s, 0, 8), 0);
 	assert_int_equal(our_count, 0);
 }

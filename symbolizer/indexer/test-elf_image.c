@@ -2,6 +2,7 @@
 /* Files as gcc, strip, objcopy and eu-strip make them, and damaged ones. */
 #include "symbolizer/indexer/elf_image.h"
 
+#include "base/compress.h"
 #include "symbolizer/indexer/probe.h"
 #include "tests/unit/indexing.h"
 
@@ -99,15 +100,21 @@ static void test_links(void **state)
 {
 	struct elf_image img;
 	struct str name;
+	uint32_t crc;
+	size_t n;
+	char *debug;
 
 	(void)state;
 	assert_int_equal(toolbox_run("cp stripped linked && objcopy --add-gnu-debuglink=debug linked"), 0);
 	open_image(&img, "linked");
-	assert_true(elf_image_debuglink(&img, &name));
+	assert_true(elf_image_debuglink(&img, &name, &crc));
 	assert_true(str_is(name, "debug"));
+	debug = toolbox_read("debug", &n);
+	assert_int_equal(crc, crc32_update(0, (struct str){debug, n}));
+	free(debug);
 	indexing_close(&img);
 	open_image(&img, "full");
-	assert_false(elf_image_debuglink(&img, &name));
+	assert_false(elf_image_debuglink(&img, &name, &crc));
 	indexing_close(&img);
 }
 

@@ -162,11 +162,14 @@ static void test_nameless_resolver(void **state)
 {
 	struct indexing x;
 	char name[64];
+	char *text;
 
 	(void)state;
 	assert_int_equal(toolbox_run(GCC "-fvisibility=hidden && nm x.so | sed -n 's/ t resolve$//p' >at.txt"), 0);
 	toolbox_run("sed 's/^0*/*ABS*+0x/;s/$/@plt/' at.txt | tr -d '\\n' >name.txt && strip x.so");
-	snprintf(name, sizeof(name), "%s", toolbox_read("name.txt", NULL));
+	text = toolbox_read("name.txt", NULL);
+	snprintf(name, sizeof(name), "%s", text);
+	free(text);
 	indexing_run(&x, "x.so", NULL, NULL);
 	if (named(x.index, name, 0x4000) < 6)
 		fail_msg("nothing is called %s", name);
