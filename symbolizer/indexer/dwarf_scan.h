@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything .debug_info (read through libdw) and .debug_line know about addresses: functions, what was
+ * Everything .debug_info and .debug_line know about addresses: functions, what was
  * inlined into them, lines; DWARF 2 to 5, entries shared by dwz included. Rows are of rank SOURCE_DWARF.
  *
  *   functions      each once, though several units may describe the same range: the first wins
@@ -33,8 +33,8 @@ struct dwarf_counts {
 };
 
 /*
- * A unit that cannot be read is passed over with a warning. ERR_BAD_ELF where libdw cannot begin at all,
- * ERR_INDEXER_MEMORY where it runs out of memory, ERR_NOMEM where we do. Not reentrant.
+ * A unit that cannot be read is passed over with a warning. ERR_BAD_ELF where a section cannot be had,
+ * ERR_NOMEM.
  */
 int dwarf_scan(const struct dwarf_scan_input *in, struct uhx_builder *b, struct warnings *w,
 	       struct dwarf_counts *ret, struct err *e) MUST_CHECK;

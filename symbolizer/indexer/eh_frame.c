@@ -37,7 +37,7 @@ static int bad(const struct eh_frame *f, size_t at, const char *what, struct err
 
 static size_t position(const struct eh_frame *f, const struct byte_reader *r)
 {
-	return r->failed ? f->bytes.n : (size_t)(r->rest.p - f->bytes.p);
+	return (size_t)(r->p - (const uint8_t *)f->bytes.p);
 }
 
 // ---- pointers ----------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ static void align(const struct eh_frame *f, struct byte_reader *r)
 {
 	uint64_t at = f->vaddr + position(f, r);
 
-	read_bytes(r, -at & (f->address_size - 1));
+	skip_bytes(r, -at & (f->address_size - 1));
 }
 
 // False for what cannot be said without running the program, too.
@@ -137,7 +137,7 @@ static int next_record(const struct eh_frame *f, struct byte_reader *r, struct r
 	bool wide = false;
 	uint64_t length;
 
-	if (!r->rest.n)
+	if (byte_reader_done(r))
 		return 1;
 	ret->start = position(f, r);
 	length = read_uint(r, 4);
@@ -148,7 +148,7 @@ static int next_record(const struct eh_frame *f, struct byte_reader *r, struct r
 	if (!length && !r->failed)
 		return f->is_debug_frame ? bad(f, ret->start, "empty record", e) : 1;
 	ret->id_at = position(f, r);
-	ret->body = (struct byte_reader){read_bytes(r, length), f->big_endian, false};
+	ret->body = byte_reader(read_bytes(r, length), f->big_endian);
 	if (r->failed)
 		return bad(f, ret->start, "record that does not fit", e);
 	// In .eh_frame the field stays at four bytes; in .debug_frame it is an offset of the format.
@@ -205,7 +205,7 @@ static bool read_cie(const struct eh_frame *f, struct record *record, struct cie
 	struct str letters;
 	uint8_t version;
 
-	r->rest.n = MIN(r->rest.n, (size_t)CIE_BYTES_MAX);
+	r->end = r->p + MIN(byte_reader_left(r), (size_t)CIE_BYTES_MAX);
 	version = read_u8(r);
 	letters = read_cstr(r);
 	if (r->failed || letters.n > AUGMENTATION_MAX || version < 1 || version > 4)
@@ -232,7 +232,7 @@ static bool read_cie(const struct eh_frame *f, struct record *record, struct cie
 
 static bool find_cie(const struct eh_frame *f, const struct record *fde, struct cie *cie)
 {
-	struct byte_reader r = BYTE_READER(f->bytes, f->big_endian);
+	struct byte_reader r;
 	struct record record;
 	uint64_t at = fde->id;
 
@@ -242,10 +242,8 @@ static bool find_cie(const struct eh_frame *f, const struct record *fde, struct 
 		at = fde->id_at - at;
 	if (cie->known && cie->start == at)
 		return true;
-	if (at >= f->bytes.n)
-		return false;
-	r.rest = str_skip(f->bytes, at);
-	return next_record(f, &r, &record, NULL) == 0 && record.is_cie && read_cie(f, &record, cie);
+	r = byte_reader_at(f->bytes, at, f->big_endian);
+	return !r.failed && next_record(f, &r, &record, NULL) == 0 && record.is_cie && read_cie(f, &record, cie);
 }
 
 static bool read_range(const struct eh_frame *f, struct record *fde, const struct cie *cie,
@@ -255,7 +253,7 @@ static bool read_range(const struct eh_frame *f, struct record *fde, const struc
 	uint64_t size;
 
 	as.address_size = cie->address_size;
-	read_bytes(&fde->body, cie->segment_size);
+	skip_bytes(&fde->body, cie->segment_size);
 	if (!read_pointer(&as, &fde->body, cie->encoding, ret_start) ||
 	    !read_format(&as, &fde->body, cie->encoding & PE_FORMAT, &size))
 		return false;
@@ -264,7 +262,7 @@ static bool read_range(const struct eh_frame *f, struct record *fde, const struc
 
 int eh_frame_read(const struct eh_frame *f, eh_frame_sink *sink, void *ctx, struct err *e)
 {
-	struct byte_reader r = BYTE_READER(f->bytes, f->big_endian);
+	struct byte_reader r = byte_reader(f->bytes, f->big_endian);
 	struct cie cie = {.known = false};
 	struct record record;
 	int rc;
@@ -287,7 +285,7 @@ int eh_frame_read(const struct eh_frame *f, eh_frame_sink *sink, void *ctx, stru
 
 int eh_frame_hdr_read(const struct eh_frame *f, struct eh_frame_hdr *ret, struct err *e)
 {
-	struct byte_reader r = BYTE_READER(f->bytes, f->big_endian);
+	struct byte_reader r = byte_reader(f->bytes, f->big_endian);
 	struct eh_frame_hdr h = {.table = STR_EMPTY};
 	uint8_t version = read_u8(&r);
 	uint8_t frame_encoding = read_u8(&r);
@@ -302,7 +300,7 @@ int eh_frame_hdr_read(const struct eh_frame *f, struct eh_frame_hdr *ret, struct
 		h.count = 0;
 	if (r.failed)
 		return err_set(e, ERR_BAD_ELF, ".eh_frame_hdr: cut short");
-	h.table = r.rest;
+	h.table = (struct str){(const char *)r.p, byte_reader_left(&r)};
 	*ret = h;
 	return 0;
 }
@@ -310,11 +308,10 @@ int eh_frame_hdr_read(const struct eh_frame *f, struct eh_frame_hdr *ret, struct
 int eh_frame_hdr_starts(const struct eh_frame *f, const struct eh_frame_hdr *h, eh_frame_sink *sink,
 			void *ctx)
 {
-	struct byte_reader r = BYTE_READER(f->bytes, f->big_endian);
+	struct byte_reader r = byte_reader(h->table, f->big_endian);
 	uint64_t start = 0;
 	uint64_t i;
 
-	r.rest = h->table;
 	for (i = 0; i < h->count; i++) {
 		uint64_t next;
 		uint64_t fde;

@@ -309,12 +309,23 @@ struct program_headers elf_image_headers(const struct elf_image *img)
 	return (struct program_headers){img->headers, img->header_count, img->headers_trusted};
 }
 
-const struct elf_section *elf_image_section(const struct elf_image *img, const char *name)
+static const struct elf_section *find_section(const struct elf_image *img, const char *name)
 {
 	for (size_t i = 0; i < img->section_count; i++)
 		if (strcmp(img->sections[i].name, name) == 0)
 			return &img->sections[i];
 	return NULL;
+}
+
+const struct elf_section *elf_image_section(const struct elf_image *img, const char *name)
+{
+	const struct elf_section *s = find_section(img, name);
+	char twin[64];
+
+	if (s || !str_has_prefix(str_from(name), STR(".debug_")))
+		return s;
+	snprintf(twin, sizeof(twin), ".z%s", name + 1);
+	return find_section(img, twin);
 }
 
 static bool has_content(const struct elf_section *s)
@@ -324,12 +335,7 @@ static bool has_content(const struct elf_section *s)
 
 bool elf_image_has(const struct elf_image *img, const char *name)
 {
-	char twin[64];
-
-	if (has_content(elf_image_section(img, name)))
-		return true;
-	snprintf(twin, sizeof(twin), ".z%s", name + 1);
-	return has_content(elf_image_section(img, twin));
+	return has_content(elf_image_section(img, name));
 }
 
 int elf_image_data(struct elf_image *img, const struct elf_section *s, struct str *ret, struct err *e)

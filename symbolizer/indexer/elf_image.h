@@ -35,6 +35,7 @@ struct elf_section {
 	GElf_Shdr header;
 	const char *name;     /* never NULL */
 	uint32_t relocations; /* ET_REL: number of the section with relocations for this one, or its next */
+	bool inflated;
 	bool relocated;
 };
 
@@ -81,7 +82,7 @@ void elf_image_close(struct elf_image *img);
 const char *elf_image_machine(const struct elf_image *img, char spare[static 32]); /* "x86_64" */
 struct program_headers elf_image_headers(const struct elf_image *img);
 
-/* The first section of that name, or NULL. */
+/* The first section of that name, or NULL: also its older compressed twin .zdebug_X for .debug_X. */
 const struct elf_section *elf_image_section(const struct elf_image *img, const char *name);
 /* Is there one of that name with content in this file? Also true for its .zdebug_ twin. */
 bool elf_image_has(const struct elf_image *img, const char *name);

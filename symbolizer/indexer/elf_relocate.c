@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/elf_relocate.h"
 
 #include "base/mem.h"
+#include "symbolizer/indexer/byte_reader.h"
 
 enum operation { SET, PC_RELATIVE, ADD, SUB, SET_6, SUB_6, SET_ULEB, SUB_ULEB };
 
@@ -93,15 +94,6 @@ static const struct kind *find_kind(uint16_t machine, uint32_t type)
 
 // ---- one place ---------------------------------------------------------------------------------
 
-static uint64_t load(const uint8_t *p, unsigned size, bool big)
-{
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < size; i++)
-		value = value << 8 | p[big ? i : size - 1 - i];
-	return value;
-}
-
 static void store(uint8_t *p, unsigned size, bool big, uint64_t value)
 {
 	for (unsigned i = 0; i < size; i++)
@@ -137,7 +129,7 @@ struct place {
 
 static void apply(const struct kind *k, const struct place *at)
 {
-	uint64_t old = load(at->p, k->size, at->big);
+	uint64_t old = load_uint(at->p, k->size, at->big);
 
 	switch ((enum operation)k->operation) {
 	case SET:
@@ -222,7 +214,7 @@ static void relocate(const struct job *j, const GElf_Rela *r, bool has_addend)
 		return;
 	at.p = j->bytes + r->r_offset;
 	at.operand = symbol_value(j, symbol) +
-		     (has_addend ? (uint64_t)r->r_addend : load(at.p, k->size, at.big));
+		     (has_addend ? (uint64_t)r->r_addend : load_uint(at.p, k->size, at.big));
 	apply(k, &at);
 }
 

@@ -180,6 +180,7 @@ static void write_report(const struct run *r, const struct uhx_counts *counts, s
 	json_kv_u64(j, "rows", counts->rows);
 	json_kv_u64(j, "functions", counts->functions);
 	json_kv_u64(j, "bytes", counts->bytes);
+	json_kv_u64(j, "cold_bytes", counts->cold_bytes);
 	json_key(j, "warnings");
 	warnings_write(r->in->warnings, j);
 	json_key(j, "sandbox");

@@ -6,21 +6,12 @@
  */
 #include "symbolizer/indexer/path.h"
 #include "tests/unit/indexing.h"
+#include "tests/unit/subject.h"
+#include <sys/mman.h>
 
 enum { ADDRESSES_MAX = 20000, STEP = 3, LINE_MAX_BYTES = 8192 };
 
 static struct frames frames;
-static char subject[512];
-
-static int setup(void **state)
-{
-	char cwd[256];
-
-	if (toolbox_setup(state) || !getcwd(cwd, sizeof(cwd)))
-		return -1;
-	snprintf(subject, sizeof(subject), "%s/tests/subjects/shapes.cc", cwd);
-	return 0;
-}
 
 // The addresses to ask about, into asked.txt.
 static void choose_addresses(const char *file)
@@ -435,6 +426,112 @@ static void test_dwz(void **state)
 	indexing_deinit(&x);
 }
 
+// ---- damage ---------------------------------------------------------------------------------------------
+
+enum { FLIPS = 2000 };
+
+// Xorshift: the same flips each time.
+static uint32_t next_random(uint32_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 17;
+	*x ^= *x << 5;
+	return *x;
+}
+
+static size_t section_place(const char *file, const char *name, size_t *ret_size)
+{
+	unsigned long offset = 0;
+	unsigned long size = 0;
+	char *text;
+
+	assert_int_equal(toolbox_run("readelf -SW %s | sed 's/^.*] //' | awk '$1 == \"%s\" { print \"0x\" $4, "
+				     "\"0x\" $5 }' >place.txt", file, name), 0);
+	text = toolbox_read("place.txt", NULL);
+	if (text[0])
+		assert_int_equal(sscanf(text, "%lx %lx", &offset, &size), 2);
+	free(text);
+	*ret_size = size;
+	return offset;
+}
+
+// In memory, for there are thousands: an index or one clear error comes of it. Is it an index?
+static bool index_of(struct str bytes)
+{
+	struct elf_image img = ELF_IMAGE_INIT;
+	struct warnings warnings = {0};
+	struct buf report = BUF_INIT(MIB(1));
+	struct json_out j = JSON_OUT(&report);
+	struct index_input in = {.files = {&img}, .out_fd = memfd_create("out", MFD_CLOEXEC), .warnings = &warnings};
+	int fd = memfd_create("in", MFD_CLOEXEC);
+	struct err e = ERR_INIT;
+	bool ok;
+
+	assert_true(fd >= 0 && in.out_fd >= 0 && write(fd, bytes.p, bytes.n) == (ssize_t)bytes.n);
+	ok = elf_image_open(&img, fd, "flipped", &e) == 0 && index_run(&in, &j, &e) == 0;
+	if (!ok)
+		assert_true(e.kind == ERR_BAD_ELF || e.kind == ERR_TOO_LARGE || e.kind == ERR_UNSUPPORTED);
+	elf_image_close(&img);
+	buf_deinit(&report);
+	close(fd);
+	close(in.out_fd);
+	return ok;
+}
+
+// How many of the damaged files were indexed.
+static unsigned flip_bytes(struct str whole, const char *section, unsigned flips)
+{
+	uint32_t random = 2463534242U;
+	char *bytes = malloc(whole.n);
+	unsigned indexed = 0;
+	size_t size;
+	size_t place = section_place("small", section, &size);
+
+	assert_non_null(bytes);
+	assert_true(range_fits(place, size, whole.n));
+	for (unsigned i = 0; i < flips && size; i++) {
+		memcpy(bytes, whole.p, whole.n);
+		for (unsigned k = 0; k <= i % 4; k++) {
+			char *at = &bytes[place + next_random(&random) % size];
+
+			*at = (char)(next_random(&random) & 1 ? next_random(&random)
+							      : (uint32_t)*at ^ 1U << i % 8);
+		}
+		indexed += index_of((struct str){bytes, whole.n});
+	}
+	free(bytes);
+	return indexed;
+}
+
+static void test_flipped_bytes(void **state)
+{
+	static const char *const compilers[] = {"gcc -gdwarf-5", "gcc -gdwarf-3 -gdwarf64", "clang -gdwarf-4"};
+	static const struct {
+		const char *name;
+		unsigned flips;
+	} sections[] = {
+		{".debug_info", FLIPS / 2},  {".debug_abbrev", FLIPS / 4},  {".debug_line", FLIPS / 8},
+		{".debug_rnglists", FLIPS / 16}, {".debug_ranges", FLIPS / 16},
+	};
+	unsigned indexed = 0;
+	struct str whole;
+	char *bytes;
+
+	(void)state;
+	toolbox_write("small.c", STR("static inline int twice(int x) { return x * 2; }\n"
+				     "static int cold(int x) { if (x > 3) { int y = twice(x); return y; } return 1; }\n"
+				     "int entry(int x) { int s = 0; for (int i = 0; i < x; i++) s += cold(i); return s; }\n"));
+	for (size_t c = 0; c < countof(compilers); c++) {
+		assert_int_equal(toolbox_run("%s -O2 -fPIC -nostdlib -shared small.c -o small", compilers[c]), 0);
+		whole.p = bytes = toolbox_read("small", &whole.n);
+		for (size_t i = 0; i < countof(sections); i++)
+			indexed += flip_bytes(whole, sections[i].name, sections[i].flips);
+		free(bytes);
+	}
+	print_message("%u damaged files were indexed\n", indexed);
+	assert_true(indexed > FLIPS);
+}
+
 static void test_rust(void **state)
 {
 	struct indexing x;
@@ -471,7 +568,8 @@ int main(void)
 		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
 		cmocka_unit_test(test_siblings_that_are_children),
 		cmocka_unit_test(test_dwz),	     cmocka_unit_test(test_rust),
+		cmocka_unit_test(test_flipped_bytes),
 	};
 
-	return cmocka_run_group_tests(tests, setup, toolbox_teardown);
+	return cmocka_run_group_tests(tests, subject_setup, toolbox_teardown);
 }
