@@ -60,7 +60,7 @@ PKG_debuginfod = libcurl
 PKG_server = libmicrohttpd
 PKG_agent-lite = libbpf
 PKG_upload-cli = libdebuginfod
-PKG_symbolizer/indexer = libdw libelf
+PKG_symbolizer/indexer = libdw libelf liblzma
 EXTRA_symbolizer/indexer = -liberty
 
 FOLDERS = base symbolizer symbolizer/indexer store debuginfod server agent-lite upload-cli
