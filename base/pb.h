@@ -81,9 +81,14 @@ static inline size_t pb_varint_size(uint64_t v)
 	return (size_t)(70 - __builtin_clzll(v | 1)) / 7;
 }
 
-/* Writes to `to`, which has room for PB_VARINT_MAX bytes; returns the end. */
+/* Writes to `to`, which has room for it; returns the end. */
 static inline uint8_t *pb_write_varint(uint8_t *to, uint64_t v)
 {
+	if (v >= 0x80 && v < 0x4000) {
+		to[0] = (uint8_t)(v | 0x80);
+		to[1] = (uint8_t)(v >> 7);
+		return to + 2;
+	}
 	for (; v > 0x7f; v >>= 7)
 		*to++ = (uint8_t)(v | 0x80);
 	*to++ = (uint8_t)v;
