@@ -16,90 +16,98 @@ bool pb_take_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret)
 	const uint8_t *p = *at;
 	uint64_t v = 0;
 
-	for (unsigned i = 0; i < PB_VARINT_MAX && p < end; i++, p++) {
-		if (i == PB_VARINT_MAX - 1 && *p > 1)
+	for (unsigned shift = 0; shift < 7 * PB_VARINT_MAX && p < end; shift += 7) {
+		uint8_t byte = *p++;
+
+		v |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte & 0x80)
+			continue;
+		if (shift == 7 * (PB_VARINT_MAX - 1) && byte > 1)
 			return false;
-		v |= (uint64_t)(*p & 0x7f) << (7 * i);
-		if (!(*p & 0x80)) {
-			*at = p + 1;
-			*ret = v;
-			return true;
-		}
+		*at = p;
+		*ret = v;
+		return true;
 	}
 	return false;
 }
 
-static int bad_varint(const struct pb_reader *r, struct err *e)
+static int bad_varint(const struct pb_reader *r, const uint8_t *at, struct err *e)
 {
-	if (r->end - r->p < PB_VARINT_MAX)
-		return bad(r, r->p, "a varint is cut off", e);
-	return bad(r, r->p, "a varint is longer than 64 bits", e);
+	if (r->end - at < PB_VARINT_MAX)
+		return bad(r, at, "a varint is cut off", e);
+	return bad(r, at, "a varint is longer than 64 bits", e);
 }
 
-static int take_varint(struct pb_reader *r, uint64_t *ret, struct err *e)
-{
-	return pb_take_varint(&r->p, r->end, ret) ? 0 : bad_varint(r, e);
-}
-
-static int take_fixed(struct pb_reader *r, size_t size, uint64_t *ret, struct err *e)
+static int take_fixed(struct pb_reader *r, const uint8_t *at, size_t size, uint64_t *ret,
+		      struct err *e)
 {
 	uint64_t v = 0;
 
-	if ((size_t)(r->end - r->p) < size)
-		return bad(r, r->p, "a fixed-size field is cut off", e);
+	if ((size_t)(r->end - at) < size)
+		return bad(r, at, "a fixed-size field is cut off", e);
 	for (size_t i = 0; i < size; i++)
-		v |= (uint64_t)r->p[i] << (8 * i);
-	r->p += size;
+		v |= (uint64_t)at[i] << (8 * i);
+	r->p = at + size;
 	*ret = v;
 	return 0;
 }
 
-static int take_bytes(struct pb_reader *r, struct str *ret, struct err *e)
+static int take_bytes(struct pb_reader *r, const uint8_t *at, struct str *ret, struct err *e)
 {
-	const uint8_t *at = r->p;
+	const uint8_t *p = at;
 	uint64_t n;
 
-	if (take_varint(r, &n, e))
-		return -1;
-	if (n > (uint64_t)(r->end - r->p))
+	if (!pb_take_varint(&p, r->end, &n))
+		return bad_varint(r, at, e);
+	if (n > (uint64_t)(r->end - p))
 		return bad(r, at, "a length runs past the end", e);
-	*ret = (struct str){(const char *)r->p, (size_t)n};
-	r->p += n;
+	*ret = (struct str){(const char *)p, (size_t)n};
+	r->p = p + n;
 	return 0;
 }
 
-static int take_value(struct pb_reader *r, struct pb_field *f, struct err *e)
+// at: behind the tag.
+static int take_value(struct pb_reader *r, const uint8_t *at, struct pb_field *f, struct err *e)
 {
-	switch (f->wire) {
-	case PB_VARINT:
-		return take_varint(r, &f->value, e);
-	case PB_FIXED64:
-		return take_fixed(r, 8, &f->value, e);
-	case PB_FIXED32:
-		return take_fixed(r, 4, &f->value, e);
-	case PB_BYTES:
-		return take_bytes(r, &f->bytes, e);
-	default:
-		return bad(r, r->p, "an unknown wire type (or a group)", e);
-	}
+	f->value = 0;
+	f->bytes = (struct str){NULL, 0};
+	if (f->wire == PB_BYTES)
+		return take_bytes(r, at, &f->bytes, e);
+	if (f->wire == PB_FIXED64)
+		return take_fixed(r, at, 8, &f->value, e);
+	if (f->wire == PB_FIXED32)
+		return take_fixed(r, at, 4, &f->value, e);
+	if (f->wire != PB_VARINT)
+		return bad(r, at, "an unknown wire type (or a group)", e);
+	r->p = at;
+	return pb_take_varint(&r->p, r->end, &f->value) ? 0 : bad_varint(r, at, e);
 }
 
 int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e)
 {
-	const uint8_t *at = r->p;
+	const uint8_t *start = r->p;
+	const uint8_t *at = start;
 	uint64_t tag;
 
+	if (start == r->end)
+		return 0;
+	if (!pb_take_varint(&at, r->end, &tag))
+		return bad_varint(r, start, e);
+	if (tag >> 3 == 0 || tag >> 3 > FIELD_MAX)
+		return bad(r, start, "an impossible field number", e);
+	f->number = (uint32_t)(tag >> 3);
+	f->wire = (enum pb_wire)(tag & 7);
+	if (take_value(r, at, f, e))
+		return -1;
+	f->raw = (struct str){(const char *)start, (size_t)(r->p - start)};
+	return 1;
+}
+
+int pb_next_packed(struct pb_reader *r, uint64_t *ret, struct err *e)
+{
 	if (r->p == r->end)
 		return 0;
-	if (take_varint(r, &tag, e))
-		return -1;
-	if (tag >> 3 == 0 || tag >> 3 > FIELD_MAX)
-		return bad(r, at, "an impossible field number", e);
-	*f = (struct pb_field){.number = (uint32_t)(tag >> 3), .wire = (enum pb_wire)(tag & 7)};
-	if (take_value(r, f, e))
-		return -1;
-	f->raw = (struct str){(const char *)at, (size_t)(r->p - at)};
-	return 1;
+	return pb_take_varint(&r->p, r->end, ret) ? 1 : bad_varint(r, r->p, e);
 }
 
 struct pb_packed pb_packed(const struct pb_field *f)
@@ -116,9 +124,7 @@ int pb_packed_next(struct pb_packed *p, uint64_t *ret, struct err *e)
 		*ret = p->value;
 		return 1;
 	}
-	if (p->r.p == p->r.end)
-		return 0;
-	return take_varint(&p->r, ret, e) ? -1 : 1;
+	return pb_next_packed(&p->r, ret, e);
 }
 
 size_t pb_count_varints(struct str packed)

@@ -44,7 +44,7 @@ MUST_CHECK static inline bool pb_take_varint(const uint8_t **at, const uint8_t *
 	const uint8_t *p = *at;
 
 	// Nearly all numbers in a profile are of one or two bytes.
-	if (end - p >= 2 && p[0] < 0x80) {
+	if (p < end && p[0] < 0x80) {
 		*ret = p[0];
 		*at = p + 1;
 		return true;
@@ -59,6 +59,9 @@ MUST_CHECK static inline bool pb_take_varint(const uint8_t **at, const uint8_t *
 
 /* 1 with *f set, 0 at the end, -1 with ERR_BAD_PROTOBUF naming the byte offset. */
 int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e) MUST_CHECK;
+
+/* The next of the packed numbers that r reads: 1, 0 at the end, -1 as above. */
+int pb_next_packed(struct pb_reader *r, uint64_t *ret, struct err *e) MUST_CHECK;
 
 /*
  * A repeated scalar, packed or not: call with each field of that number; `next` yields values one by

@@ -2,17 +2,17 @@
 #include "symbolizer/pprof.h"
 
 #include "base/pb.h"
+#include "symbolizer/pprof_positions.h"
 #include "symbolizer/pprof_schema.h"
 #include "symbolizer/str_set.h"
 
 // A message is written in one go into room for the most that it can take, and its length put before it
 // when it is known: nothing is measured first, and the buffer is asked once.
 enum {
-	TAG_SIZE = 1,                            // no field number of the schema is above 15
-	HEAD_SIZE = TAG_SIZE + 1,                // while the message is shorter than 128 bytes
+	TAG_SIZE = 1,             // no field number of the schema is above 15
+	HEAD_SIZE = TAG_SIZE + 1, // while the message is shorter than 128 bytes
 	HEAD_MAX = TAG_SIZE + PB_VARINT_MAX,
 	FIELD_MAX = TAG_SIZE + PB_VARINT_MAX,
-	ID_MAX = 5,                              // a position + 1: 32 bits
 };
 
 struct encoder {
@@ -46,7 +46,7 @@ static size_t room_of_sample(const struct pprof_sample *s, size_t types)
 
 	for (size_t i = 0; i < s->label_count; i++)
 		room += room_of_fields(&pprof_message_label, &s->labels[i]);
-	return room + 2 * HEAD_MAX + s->location_count * ID_MAX + types * PB_VARINT_MAX;
+	return room + 2 * HEAD_MAX + s->location_count * PPROF_POSITION_SIZE_MAX + types * PB_VARINT_MAX;
 }
 
 static bool is_beside(const struct encoder *enc, size_t room)
@@ -145,11 +145,14 @@ static uint8_t *close_message(uint8_t *start, uint8_t *end, uint32_t number)
 {
 	uint8_t *body = start + HEAD_SIZE;
 	size_t n = (size_t)(end - body);
-	size_t more = pb_varint_size(n) - 1;
+	size_t more;
 
-	if (more)
-		memmove(body + more, body, n);
 	*start = (uint8_t)pb_tag(number, PB_BYTES);
+	start[TAG_SIZE] = (uint8_t)n;
+	if (n < 0x80)
+		return end;
+	more = pb_varint_size(n) - 1;
+	memmove(body + more, body, n);
 	pb_write_varint(start + TAG_SIZE, n);
 	return end + more;
 }
@@ -174,13 +177,12 @@ static void put_message(struct encoder *enc, uint32_t number, const struct pprof
 
 static uint8_t *put_locations(uint8_t *to, const struct pprof_sample *s)
 {
-	uint8_t *at = to + HEAD_SIZE;
+	uint8_t *end;
 
 	if (!s->location_count)
 		return to;
-	for (size_t i = 0; i < s->location_count; i++)
-		at = pb_write_varint(at, (uint64_t)s->locations[i] + 1);
-	return close_message(to, at, SAMPLE_LOCATION_ID);
+	end = pprof_write_positions(to + HEAD_SIZE, s->locations, s->location_count);
+	return close_message(to, end, SAMPLE_LOCATION_ID);
 }
 
 static uint8_t *put_values(uint8_t *to, const struct pprof_sample *s, size_t types)
@@ -243,7 +245,7 @@ static void put_tables(struct encoder *enc, const struct pprof *p)
 static void put_own_fields(struct encoder *enc, const struct pprof *p)
 {
 	size_t room = room_of_fields(&pprof_message_profile, p) + HEAD_MAX +
-		      p->comment_count * ID_MAX;
+		      p->comment_count * PB_VARINT_MAX;
 	uint8_t *start = begin(enc, room);
 	uint8_t *to = start + HEAD_SIZE;
 
