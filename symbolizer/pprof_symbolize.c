@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "symbolizer/address.h"
+#include "symbolizer/pprof_answers.h"
 #include "symbolizer/pprof_functions.h"
-#include "symbolizer/pprof_rename.h"
 #include "symbolizer/resolve.h"
 #include "symbolizer/str_set.h"
 
@@ -16,18 +16,6 @@ struct asked {
 	struct module module;
 	struct module_weight weight;
 	uint64_t last_sample; // 1-based: the sample that was counted last
-};
-
-// One distinct (module, address). No lines: nothing is known there.
-struct answer {
-	struct pprof_chain chain;
-	enum frame_source source;
-	const char *reason;
-};
-
-struct lookup_key {
-	uint64_t va;
-	uint64_t module;
 };
 
 // What became of a location.
@@ -44,9 +32,7 @@ struct work {
 	size_t asked_cap;
 	size_t asked_count;
 	uint32_t *module_of; // by mapping: number in build_ids, PPROF_NONE
-	struct str_set lookups;
-	struct answer *answers; // by number in lookups
-	size_t answers_cap;
+	struct pprof_answers answers; // module: the position in asked
 	uint8_t *outcomes; // enum outcome by location
 	struct symbolize_stats stats;
 	struct frames frames;
@@ -104,41 +90,29 @@ static int find_module(struct work *w, uint32_t mapping, struct asked **ret)
 
 // ---- answers -------------------------------------------------------------------------------------
 
-static int look_up(struct work *w, const struct asked *a, uint64_t va, struct answer *ret)
+static int look_up(struct work *w, const struct asked *a, struct pprof_answer *ret)
 {
-	struct answer answer = {0};
 	struct pprof_line *lines;
 
-	if (resolve_lookup(w->resolver, &a->module, va, &w->frames, &answer.reason, w->e))
+	if (resolve_lookup(w->resolver, &a->module, ret->va, &w->frames, &ret->reason, w->e))
 		return -1;
-	if (w->frames.n) {
-		if (pprof_functions_lines(&w->functions, &w->frames, &lines))
-			return err_nomem(w->e);
-		answer.chain = (struct pprof_chain){lines, w->frames.n};
-		answer.source = w->frames.source;
-	}
-	*ret = answer;
+	if (!w->frames.n)
+		return 0;
+	if (pprof_functions_lines(&w->functions, &w->frames, &lines))
+		return err_nomem(w->e);
+	ret->chain = (struct pprof_chain){lines, w->frames.n};
+	ret->source = w->frames.source;
 	return 0;
 }
 
-static int find_answer(struct work *w, const struct asked *a, uint64_t va, struct answer *ret)
+static int find_answer(struct work *w, const struct asked *a, uint64_t va,
+		       struct pprof_answer **ret)
 {
-	const struct lookup_key key = {va, (uint64_t)(a - w->asked)};
-	uint32_t number;
-	int is_new = str_set_copy(&w->lookups, (struct str){(const char *)&key, sizeof(key)},
-				  &number);
+	int is_new = pprof_answers_at(&w->answers, (uint64_t)(a - w->asked), va, ret);
 
 	if (is_new < 0)
 		return err_nomem(w->e);
-	if (is_new) {
-		if (mem_grow(&w->answers, &w->answers_cap, (size_t)number + 1, sizeof(*w->answers),
-			     ITEMS_MAX))
-			return err_nomem(w->e);
-		if (look_up(w, a, va, &w->answers[number]))
-			return -1;
-	}
-	*ret = w->answers[number];
-	return 0;
+	return is_new ? look_up(w, a, *ret) : 0;
 }
 
 static enum address_rule to_va(const struct work *w, const struct pprof_mapping *m,
@@ -155,42 +129,55 @@ static enum address_rule to_va(const struct work *w, const struct pprof_mapping 
 	return address_to_va(&am, a ? &a->module.headers : &unknown, address, ret);
 }
 
-// *ret_va stays the raw address where no virtual one can be said.
+// *ret_va stays the raw address where no virtual one can be said. *ret is NULL where nothing can be asked:
+// *ret_reason is then why.
 static int answer_for(struct work *w, const struct pprof_location *loc, struct asked *a,
-		      uint64_t *ret_va, struct answer *ret)
+		      uint64_t *ret_va, struct pprof_answer **ret, const char **ret_reason)
 {
 	enum address_rule rule = to_va(w, mapping_of(w, loc), a, loc->address, ret_va);
 
-	*ret = (struct answer){.reason = "no_build_id"};
+	*ret = NULL;
+	*ret_reason = "no_build_id";
 	if (!a)
 		return 0;
-	ret->reason = a->module.status == MODULE_OK ? address_reason(rule) : a->module.reason;
+	*ret_reason = a->module.status == MODULE_OK ? address_reason(rule) : a->module.reason;
 	if (!address_is_known(rule) || a->module.status != MODULE_OK)
 		return 0;
-	return find_answer(w, a, *ret_va, ret);
+	if (find_answer(w, a, *ret_va, ret))
+		return -1;
+	*ret_reason = (*ret)->reason;
+	return 0;
 }
 
 // ---- locations -----------------------------------------------------------------------------------
 
-static int set_lines(struct work *w, struct pprof_location *loc, struct pprof_chain chain)
+static int set_lines(struct work *w, struct pprof_location *loc, struct pprof_answer *answer)
 {
-	loc->lines = arena_dup(w->p->arena, chain.lines, chain.n * sizeof(*chain.lines));
+	size_t n = answer->chain.n;
+
+	// Most answers are for one location, which gets the lines themselves; no two may share them.
+	loc->lines = answer->taken ?
+			     arena_dup(w->p->arena, answer->chain.lines, n * sizeof(*loc->lines)) :
+			     answer->chain.lines;
 	if (!loc->lines)
 		return err_nomem(w->e);
-	loc->line_count = chain.n;
+	answer->taken = true;
+	loc->line_count = n;
 	return 0;
 }
 
 static int set_stub(struct work *w, struct pprof_location *loc, uint64_t va)
 {
-	struct pprof_line line = {.unknown = STR_EMPTY};
+	struct pprof_line *line = arena_new(w->p->arena, struct pprof_line);
 	struct pprof_function f = {.filename = STR_EMPTY};
 
 	f.name = pprof_stub_name(w->p->arena, mapping_of(w, loc), va);
 	f.system_name = f.name;
-	if (!f.name.p || pprof_functions_put(&w->functions, &f, &line.function))
+	if (!line || !f.name.p || pprof_functions_put(&w->functions, &f, &line->function))
 		return err_nomem(w->e);
-	return set_lines(w, loc, (struct pprof_chain){&line, 1});
+	loc->lines = line;
+	loc->line_count = 1;
+	return 0;
 }
 
 // A stub by somebody who knew more than the mapping's name is not thrown away.
@@ -215,37 +202,43 @@ static void note_unresolved(struct work *w, struct asked *a, const char *reason)
 }
 
 static bool are_better(const struct work *w, const struct pprof_location *loc, bool is_named,
-		       const struct answer *answer)
+		       const struct pprof_answer *answer)
 {
-	if (!answer->chain.n || !is_named || w->opt->rename == RENAME_ALWAYS)
-		return answer->chain.n;
+	if (!answer || !answer->chain.n || !is_named || w->opt->rename == RENAME_ALWAYS)
+		return answer && answer->chain.n;
 	return pprof_is_better(w->functions.items,
 			       (struct pprof_chain){loc->lines, loc->line_count}, answer->chain);
+}
+
+static enum outcome outcome_of(const struct pprof_answer *answer)
+{
+	return answer->source == SOURCE_DWARF || answer->source == SOURCE_GOPCLNTAB ?
+		       NAMED_WITH_INLINES :
+		       NAMED;
 }
 
 static int symbolize_location(struct work *w, struct pprof_location *loc, enum outcome *ret)
 {
 	bool is_stub = pprof_is_stub(w->p, loc);
 	bool is_named = loc->line_count && !is_stub;
-	struct answer answer;
+	struct pprof_answer *answer;
+	const char *reason;
 	struct asked *a;
 	uint64_t va = loc->address;
 
 	*ret = KEPT;
 	if (is_named && w->opt->rename == RENAME_NEVER)
 		return 0;
-	if (find_module(w, loc->mapping, &a) || answer_for(w, loc, a, &va, &answer))
+	if (find_module(w, loc->mapping, &a) || answer_for(w, loc, a, &va, &answer, &reason))
 		return -1;
-	if (are_better(w, loc, is_named, &answer)) {
-		*ret = answer.source == SOURCE_DWARF || answer.source == SOURCE_GOPCLNTAB ?
-			       NAMED_WITH_INLINES :
-			       NAMED;
-		return w->opt->weigh_only ? 0 : set_lines(w, loc, answer.chain);
+	if (are_better(w, loc, is_named, answer)) {
+		*ret = outcome_of(answer);
+		return w->opt->weigh_only ? 0 : set_lines(w, loc, answer);
 	}
 	if (is_named)
 		return 0;
 	*ret = UNRESOLVED;
-	note_unresolved(w, a, answer.reason);
+	note_unresolved(w, a, reason);
 	if (w->opt->weigh_only || (is_stub && says_more(w, loc)))
 		return 0;
 	return set_stub(w, loc, va);
@@ -331,18 +324,33 @@ static void add_weight(struct module_weight *w, int64_t value)
 	w->samples++;
 }
 
-static void weigh_sample(struct work *w, size_t number, int64_t value)
+// By location: the number of the module that could not name it; PPROF_NONE for all others.
+static uint32_t *make_losers(const struct work *w)
+{
+	const struct pprof *p = w->p;
+	uint32_t *losers = mem_calloc(p->location_count, sizeof(*losers));
+
+	for (size_t i = 0; losers && i < p->location_count; i++) {
+		uint32_t mapping = p->locations[i].mapping;
+
+		losers[i] = w->outcomes[i] == UNRESOLVED && mapping != PPROF_NONE ?
+				    w->module_of[mapping] :
+				    PPROF_NONE;
+	}
+	return losers;
+}
+
+static void weigh_sample(struct work *w, const uint32_t *losers, size_t number, int64_t value)
 {
 	const struct pprof_sample *s = &w->p->samples[number];
 
 	for (size_t i = 0; i < s->location_count; i++) {
-		uint32_t mapping = w->p->locations[s->locations[i]].mapping;
+		uint32_t loser = losers[s->locations[i]];
 		struct asked *a;
 
-		if (w->outcomes[s->locations[i]] != UNRESOLVED || mapping == PPROF_NONE ||
-		    w->module_of[mapping] == PPROF_NONE)
+		if (loser == PPROF_NONE)
 			continue;
-		a = &w->asked[w->module_of[mapping]];
+		a = &w->asked[loser];
 		if (a->last_sample == number + 1)
 			continue;
 		a->last_sample = number + 1;
@@ -350,18 +358,30 @@ static void weigh_sample(struct work *w, size_t number, int64_t value)
 	}
 }
 
-static void weigh_modules(struct work *w)
+static int weigh_samples(struct work *w, size_t value)
+{
+	_cleanup_free_ uint32_t *losers = make_losers(w);
+
+	if (!losers)
+		return err_nomem(w->e);
+	for (size_t i = 0; i < w->p->sample_count; i++)
+		weigh_sample(w, losers, i, w->p->samples[i].values[value]);
+	return 0;
+}
+
+static int weigh_modules(struct work *w)
 {
 	const struct pprof *p = w->p;
 	size_t value = pprof_default_value(p);
 
-	for (size_t i = 0; i < p->sample_count; i++)
-		weigh_sample(w, i, p->samples[i].values[value]);
+	if (w->stats.unresolved && weigh_samples(w, value))
+		return -1;
 	for (size_t i = 0; i < w->asked_count; i++) {
 		w->asked[i].weight.unit =
 			p->sample_type_count ? p->sample_types[value].unit : STR_EMPTY;
 		w->opt->on_module(w->opt->on_module_ctx, &w->asked[i].weight);
 	}
+	return 0;
 }
 
 // ---- the whole -----------------------------------------------------------------------------------
@@ -377,7 +397,6 @@ static int init(struct work *w)
 	for (size_t i = 0; i < mappings; i++)
 		w->module_of[i] = PPROF_NONE;
 	w->build_ids = STR_SET_INIT(NULL);
-	w->lookups = STR_SET_INIT(w->p->arena);
 	return 0;
 }
 
@@ -387,9 +406,8 @@ static void deinit(struct work *w)
 		resolve_close(w->resolver, &w->asked[i].module);
 	pprof_functions_deinit(&w->functions);
 	str_set_deinit(&w->build_ids);
-	str_set_deinit(&w->lookups);
+	pprof_answers_deinit(&w->answers);
 	free(w->asked);
-	free(w->answers);
 	free(w->module_of);
 	free(w->outcomes);
 }
@@ -402,9 +420,7 @@ static int run(struct work *w)
 		return err_nomem(w->e);
 	if (!w->opt->weigh_only && set_flags(w))
 		return -1;
-	if (w->opt->on_module)
-		weigh_modules(w);
-	return 0;
+	return w->opt->on_module ? weigh_modules(w) : 0;
 }
 
 int pprof_symbolize(struct pprof *p, const struct resolver *r, const struct symbolize_options *opt,
