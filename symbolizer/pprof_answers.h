@@ -11,7 +11,7 @@
 
 struct pprof_answer {
 	uint64_t va;
-	uint64_t module; /* the asker's number for it */
+	uint32_t module; /* the asker's number for it */
 	struct pprof_chain chain; /* no lines: nothing is known there */
 	const char *reason;       /* then, why */
 	enum frame_source source;
@@ -29,11 +29,12 @@ struct pprof_answers {
 #define PPROF_ANSWERS_INIT ((struct pprof_answers){NULL, 0, 0, NULL, 0})
 
 void pprof_answers_deinit(struct pprof_answers *a);
+/* The number of the answer for (module, va), still to be filled where it is new. -1: out of memory. */
+int pprof_answers_put(struct pprof_answers *a, uint32_t module, uint64_t va, uint32_t *ret) MUST_CHECK;
 /*
- * 1: a new one, with va and module set, to be filled; 0: it was there; -1: out of memory. *ret is good
- * until the next call.
+ * The numbers of all answers by module and address, to be released with free(): who looks them up in this
+ * order goes through an index once, and finds neighbours' names still warm. NULL: out of memory.
  */
-int pprof_answers_at(struct pprof_answers *a, uint64_t module, uint64_t va,
-		     struct pprof_answer **ret) MUST_CHECK;
+uint32_t *pprof_answers_in_order(const struct pprof_answers *a) MUST_CHECK;
 
 #endif

@@ -18,6 +18,16 @@ struct asked {
 	uint64_t last_sample; // 1-based: the sample that was counted last
 };
 
+// What is asked about a location.
+struct question {
+	uint64_t va;        // stays the raw address where no virtual one can be said
+	const char *reason; // why nothing can be asked
+	uint32_t module;    // position in asked; PPROF_NONE: no build-ID
+	uint32_t answer;    // PPROF_NONE: see reason
+	bool is_named;      // it has real names already
+	bool is_stub;
+};
+
 // What became of a location.
 enum outcome { KEPT, NAMED, NAMED_WITH_INLINES, UNRESOLVED };
 
@@ -33,6 +43,7 @@ struct work {
 	size_t asked_count;
 	uint32_t *module_of; // by mapping: number in build_ids, PPROF_NONE
 	struct pprof_answers answers; // module: the position in asked
+	struct question *questions;   // by location
 	uint8_t *outcomes; // enum outcome by location
 	struct symbolize_stats stats;
 	struct frames frames;
@@ -65,14 +76,14 @@ static int open_module(struct work *w, const struct pprof_mapping *mapping, uint
 	return 0;
 }
 
-// The module behind the mapping, asked for when first needed; *ret is NULL where it has no build-ID.
-static int find_module(struct work *w, uint32_t mapping, struct asked **ret)
+// The module behind the mapping, opened when first needed; PPROF_NONE where it has no build-ID.
+static int find_module(struct work *w, uint32_t mapping, uint32_t *ret)
 {
 	const struct pprof_mapping *m;
 	uint32_t number;
 	int is_new;
 
-	*ret = NULL;
+	*ret = PPROF_NONE;
 	if (mapping == PPROF_NONE || !w->p->mappings[mapping].build_id.n)
 		return 0;
 	m = &w->p->mappings[mapping];
@@ -84,36 +95,11 @@ static int find_module(struct work *w, uint32_t mapping, struct asked **ret)
 			return -1;
 		w->module_of[mapping] = number;
 	}
-	*ret = &w->asked[w->module_of[mapping]];
+	*ret = w->module_of[mapping];
 	return 0;
 }
 
-// ---- answers -------------------------------------------------------------------------------------
-
-static int look_up(struct work *w, const struct asked *a, struct pprof_answer *ret)
-{
-	struct pprof_line *lines;
-
-	if (resolve_lookup(w->resolver, &a->module, ret->va, &w->frames, &ret->reason, w->e))
-		return -1;
-	if (!w->frames.n)
-		return 0;
-	if (pprof_functions_lines(&w->functions, &w->frames, &lines))
-		return err_nomem(w->e);
-	ret->chain = (struct pprof_chain){lines, w->frames.n};
-	ret->source = w->frames.source;
-	return 0;
-}
-
-static int find_answer(struct work *w, const struct asked *a, uint64_t va,
-		       struct pprof_answer **ret)
-{
-	int is_new = pprof_answers_at(&w->answers, (uint64_t)(a - w->asked), va, ret);
-
-	if (is_new < 0)
-		return err_nomem(w->e);
-	return is_new ? look_up(w, a, *ret) : 0;
-}
+// ---- questions -----------------------------------------------------------------------------------
 
 static enum address_rule to_va(const struct work *w, const struct pprof_mapping *m,
 			       const struct asked *a, uint64_t address, uint64_t *ret)
@@ -129,23 +115,69 @@ static enum address_rule to_va(const struct work *w, const struct pprof_mapping 
 	return address_to_va(&am, a ? &a->module.headers : &unknown, address, ret);
 }
 
-// *ret_va stays the raw address where no virtual one can be said. *ret is NULL where nothing can be asked:
-// *ret_reason is then why.
-static int answer_for(struct work *w, const struct pprof_location *loc, struct asked *a,
-		      uint64_t *ret_va, struct pprof_answer **ret, const char **ret_reason)
+static int ask_module(struct work *w, const struct pprof_location *loc, struct question *q)
 {
-	enum address_rule rule = to_va(w, mapping_of(w, loc), a, loc->address, ret_va);
+	const struct asked *a = q->module == PPROF_NONE ? NULL : &w->asked[q->module];
+	enum address_rule rule = to_va(w, mapping_of(w, loc), a, loc->address, &q->va);
 
-	*ret = NULL;
-	*ret_reason = "no_build_id";
 	if (!a)
 		return 0;
-	*ret_reason = a->module.status == MODULE_OK ? address_reason(rule) : a->module.reason;
+	q->reason = a->module.status == MODULE_OK ? address_reason(rule) : a->module.reason;
 	if (!address_is_known(rule) || a->module.status != MODULE_OK)
 		return 0;
-	if (find_answer(w, a, *ret_va, ret))
+	if (pprof_answers_put(&w->answers, q->module, q->va, &q->answer))
+		return err_nomem(w->e);
+	return 0;
+}
+
+static bool is_left_alone(const struct work *w, const struct question *q)
+{
+	return q->is_named && w->opt->rename == RENAME_NEVER;
+}
+
+static int ask(struct work *w)
+{
+	for (size_t i = 0; i < w->p->location_count; i++) {
+		const struct pprof_location *loc = &w->p->locations[i];
+		struct question *q = &w->questions[i];
+
+		*q = (struct question){loc->address, "no_build_id", PPROF_NONE, PPROF_NONE,
+				       .is_stub = pprof_is_stub(w->p, loc)};
+		q->is_named = loc->line_count && !q->is_stub;
+		if (is_left_alone(w, q))
+			continue;
+		if (find_module(w, loc->mapping, &q->module) || ask_module(w, loc, q))
+			return -1;
+	}
+	return 0;
+}
+
+static int look_up(struct work *w, struct pprof_answer *ret)
+{
+	const struct module *m = &w->asked[ret->module].module;
+	struct pprof_line *lines;
+
+	if (resolve_lookup(w->resolver, m, ret->va, &w->frames, &ret->reason, w->e))
 		return -1;
-	*ret_reason = (*ret)->reason;
+	if (!w->frames.n)
+		return 0;
+	if (pprof_functions_lines(&w->functions, &w->frames, &lines))
+		return err_nomem(w->e);
+	ret->chain = (struct pprof_chain){lines, w->frames.n};
+	ret->source = w->frames.source;
+	return 0;
+}
+
+static int answer(struct work *w)
+{
+	_cleanup_free_ uint32_t *order = pprof_answers_in_order(&w->answers);
+
+	if (!order)
+		return err_nomem(w->e);
+	for (size_t i = 0; i < w->answers.n; i++) {
+		if (look_up(w, &w->answers.items[order[i]]))
+			return -1;
+	}
 	return 0;
 }
 
@@ -217,31 +249,27 @@ static enum outcome outcome_of(const struct pprof_answer *answer)
 		       NAMED;
 }
 
-static int symbolize_location(struct work *w, struct pprof_location *loc, enum outcome *ret)
+static int symbolize_location(struct work *w, size_t i, enum outcome *ret)
 {
-	bool is_stub = pprof_is_stub(w->p, loc);
-	bool is_named = loc->line_count && !is_stub;
-	struct pprof_answer *answer;
-	const char *reason;
-	struct asked *a;
-	uint64_t va = loc->address;
+	struct pprof_location *loc = &w->p->locations[i];
+	const struct question *q = &w->questions[i];
+	struct pprof_answer *found = q->answer == PPROF_NONE ? NULL : &w->answers.items[q->answer];
 
 	*ret = KEPT;
-	if (is_named && w->opt->rename == RENAME_NEVER)
+	if (is_left_alone(w, q))
 		return 0;
-	if (find_module(w, loc->mapping, &a) || answer_for(w, loc, a, &va, &answer, &reason))
-		return -1;
-	if (are_better(w, loc, is_named, answer)) {
-		*ret = outcome_of(answer);
-		return w->opt->weigh_only ? 0 : set_lines(w, loc, answer);
+	if (are_better(w, loc, q->is_named, found)) {
+		*ret = outcome_of(found);
+		return w->opt->weigh_only ? 0 : set_lines(w, loc, found);
 	}
-	if (is_named)
+	if (q->is_named)
 		return 0;
 	*ret = UNRESOLVED;
-	note_unresolved(w, a, reason);
-	if (w->opt->weigh_only || (is_stub && says_more(w, loc)))
+	note_unresolved(w, q->module == PPROF_NONE ? NULL : &w->asked[q->module],
+			found ? found->reason : q->reason);
+	if (w->opt->weigh_only || (q->is_stub && says_more(w, loc)))
 		return 0;
-	return set_stub(w, loc, va);
+	return set_stub(w, loc, q->va);
 }
 
 static int symbolize_locations(struct work *w)
@@ -249,7 +277,7 @@ static int symbolize_locations(struct work *w)
 	for (size_t i = 0; i < w->p->location_count; i++) {
 		enum outcome outcome;
 
-		if (symbolize_location(w, &w->p->locations[i], &outcome))
+		if (symbolize_location(w, i, &outcome))
 			return -1;
 		w->outcomes[i] = (uint8_t)outcome;
 		w->stats.resolved += outcome == NAMED || outcome == NAMED_WITH_INLINES;
@@ -392,7 +420,9 @@ static int init(struct work *w)
 
 	w->module_of = mem_calloc(mappings, sizeof(*w->module_of));
 	w->outcomes = mem_calloc(w->p->location_count, sizeof(*w->outcomes));
-	if (pprof_functions_init(&w->functions, w->p) || !w->module_of || !w->outcomes)
+	w->questions = mem_calloc(w->p->location_count, sizeof(*w->questions));
+	if (pprof_functions_init(&w->functions, w->p) || !w->module_of || !w->outcomes ||
+	    !w->questions)
 		return err_nomem(w->e);
 	for (size_t i = 0; i < mappings; i++)
 		w->module_of[i] = PPROF_NONE;
@@ -410,11 +440,12 @@ static void deinit(struct work *w)
 	free(w->asked);
 	free(w->module_of);
 	free(w->outcomes);
+	free(w->questions);
 }
 
 static int run(struct work *w)
 {
-	if (init(w) || symbolize_locations(w))
+	if (init(w) || ask(w) || answer(w) || symbolize_locations(w))
 		return -1;
 	if (!w->opt->weigh_only && pprof_functions_finish(&w->functions, w->p))
 		return err_nomem(w->e);
