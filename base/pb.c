@@ -15,20 +15,17 @@ bool pb_take_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret)
 {
 	const uint8_t *p = *at;
 	uint64_t v = 0;
+	unsigned shift = 0;
 
-	for (unsigned shift = 0; shift < 7 * PB_VARINT_MAX && p < end; shift += 7) {
-		uint8_t byte = *p++;
-
-		v |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte & 0x80)
-			continue;
-		if (shift == 7 * (PB_VARINT_MAX - 1) && byte > 1)
-			return false;
-		*at = p;
-		*ret = v;
-		return true;
-	}
-	return false;
+	end = p + MIN(end - p, PB_VARINT_MAX);
+	for (; p < end && *p & 0x80; shift += 7)
+		v |= (uint64_t)(*p++ & 0x7f) << shift;
+	// Of the tenth byte only one bit belongs to the 64.
+	if (p == end || (shift == 7 * (PB_VARINT_MAX - 1) && *p > 1))
+		return false;
+	*ret = v | (uint64_t)*p << shift;
+	*at = p + 1;
+	return true;
 }
 
 static int bad_varint(const struct pb_reader *r, const uint8_t *at, struct err *e)
@@ -83,7 +80,7 @@ static int take_value(struct pb_reader *r, const uint8_t *at, struct pb_field *f
 	return pb_take_varint(&r->p, r->end, &f->value) ? 0 : bad_varint(r, at, e);
 }
 
-int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e)
+int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e)
 {
 	const uint8_t *start = r->p;
 	const uint8_t *at = start;

@@ -57,8 +57,27 @@ MUST_CHECK static inline bool pb_take_varint(const uint8_t **at, const uint8_t *
 	return pb_take_long_varint(at, end, ret);
 }
 
+int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e) MUST_CHECK;
+
 /* 1 with *f set, 0 at the end, -1 with ERR_BAD_PROTOBUF naming the byte offset. */
-int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e) MUST_CHECK;
+MUST_CHECK static inline int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e)
+{
+	enum { SHORT_TAG = 0x87, MORE = 0x80, FIRST_NUMBER = 1 << 3 };
+	const uint8_t *p = r->p;
+
+	// Most fields: a tag of one byte, then text or a message that is shorter than 128 bytes.
+	if (r->end - p >= 2 && (p[0] & SHORT_TAG) == PB_BYTES && p[0] >= FIRST_NUMBER &&
+	    p[1] < MORE && p[1] <= r->end - p - 2) {
+		f->number = p[0] >> 3;
+		f->wire = PB_BYTES;
+		f->value = 0;
+		f->bytes = (struct str){(const char *)p + 2, p[1]};
+		f->raw = (struct str){(const char *)p, (size_t)p[1] + 2};
+		r->p = p + 2 + p[1];
+		return 1;
+	}
+	return pb_next_any(r, f, e);
+}
 
 /* The next of the packed numbers that r reads: 1, 0 at the end, -1 as above. */
 int pb_next_packed(struct pb_reader *r, uint64_t *ret, struct err *e) MUST_CHECK;

@@ -7,12 +7,13 @@
 #define SYMBOLIZER_PPROF_ANSWERS_H
 
 #include "symbolizer/frame.h"
-#include "symbolizer/pprof_rename.h"
+#include "symbolizer/pprof.h"
 
 struct pprof_answer {
 	uint64_t va;
 	uint32_t module; /* the asker's number for it */
-	struct pprof_chain chain; /* no lines: nothing is known there */
+	struct pprof_line *lines; /* innermost first; none: nothing is known there */
+	size_t line_count;
 	const char *reason;       /* then, why */
 	enum frame_source source;
 	bool taken; /* the asker's: the lines have gone to a location */

@@ -13,10 +13,13 @@ enum {
 	HEAD_SIZE = TAG_SIZE + 1, // while the message is shorter than 128 bytes
 	HEAD_MAX = TAG_SIZE + PB_VARINT_MAX,
 	FIELD_MAX = TAG_SIZE + PB_VARINT_MAX,
+	REFILL = 64 * 1024,
 };
 
 struct encoder {
 	struct buf *out;
+	uint8_t *at; // room in out, not yet committed
+	uint8_t *end;
 	struct buf beside; // for messages that might not fit into what is left of out
 	struct str_set strings;
 	bool nomem;
@@ -49,29 +52,55 @@ static size_t room_of_sample(const struct pprof_sample *s, size_t types)
 	return room + 2 * HEAD_MAX + s->location_count * PPROF_POSITION_SIZE_MAX + types * PB_VARINT_MAX;
 }
 
-static bool is_beside(const struct encoder *enc, size_t room)
+// ---- the end of the output ----------------------------------------------------------------------
+
+static void flush(struct encoder *enc)
 {
-	return room > enc->out->max - MIN(enc->out->n, enc->out->max);
+	if (enc->at)
+		buf_commit(enc->out, (size_t)((char *)enc->at - (enc->out->p + enc->out->n)));
+	enc->at = enc->end = NULL;
 }
 
-// NULL: no memory, or the output has failed before. The maximum counts what is written, not the room.
-static uint8_t *begin(struct encoder *enc, size_t room)
+// At the maximum what is written counts, not the room.
+static uint8_t *begin_beside(struct encoder *enc, size_t room)
 {
-	struct buf *b = is_beside(enc, room) && !enc->out->failed ? &enc->beside : enc->out;
-	uint8_t *to = (uint8_t *)buf_reserve(b, room);
+	uint8_t *to;
 
-	enc->nomem |= enc->beside.failed;
+	buf_clear(&enc->beside);
+	to = (uint8_t *)buf_reserve(&enc->beside, room);
+	enc->nomem |= !to;
 	return to;
 }
 
-static void commit(struct encoder *enc, size_t room, const uint8_t *from, const uint8_t *to)
+static uint8_t *refill(struct encoder *enc, size_t room)
 {
-	size_t n = (size_t)(to - from);
+	size_t left;
 
-	if (is_beside(enc, room))
-		buf_append(enc->out, from, n);
+	flush(enc);
+	if (enc->out->failed)
+		return NULL;
+	left = enc->out->max - MIN(enc->out->n, enc->out->max);
+	if (room > left)
+		return begin_beside(enc, room);
+	room = MIN(MAX(room, (size_t)REFILL), left);
+	enc->at = (uint8_t *)buf_reserve(enc->out, room);
+	enc->end = enc->at ? enc->at + room : NULL;
+	return enc->at;
+}
+
+// Room for one message; NULL: no memory, or the output has failed before.
+static inline uint8_t *begin(struct encoder *enc, size_t room)
+{
+	return (size_t)(enc->end - enc->at) >= room ? enc->at : refill(enc, room);
+}
+
+// It lies between what begin() gave and to.
+static inline void commit(struct encoder *enc, const uint8_t *from, uint8_t *to)
+{
+	if (enc->at)
+		enc->at = to;
 	else
-		buf_commit(enc->out, n);
+		buf_append(enc->out, from, (size_t)(to - from));
 }
 
 // ---- fields --------------------------------------------------------------------------------------
@@ -166,11 +195,21 @@ static uint8_t *put_inner(struct encoder *enc, uint8_t *to, uint32_t number,
 static void put_message(struct encoder *enc, uint32_t number, const struct pprof_message *m,
 			const void *record, size_t position)
 {
-	size_t room = room_of_fields(m, record);
-	uint8_t *to = begin(enc, room);
+	uint8_t *to = begin(enc, room_of_fields(m, record));
 
 	if (to)
-		commit(enc, room, to, put_inner(enc, to, number, m, record, position));
+		commit(enc, to, put_inner(enc, to, number, m, record, position));
+}
+
+static void put_string(struct encoder *enc, struct str s)
+{
+	uint8_t *start = begin(enc, HEAD_MAX + s.n);
+
+	if (!start)
+		return;
+	if (s.n)
+		memcpy(start + HEAD_SIZE, s.p, s.n);
+	commit(enc, start, close_message(start, start + HEAD_SIZE + s.n, PROFILE_STRING));
 }
 
 // ---- samples and locations -----------------------------------------------------------------------
@@ -198,8 +237,7 @@ static uint8_t *put_values(uint8_t *to, const struct pprof_sample *s, size_t typ
 
 static void put_sample(struct encoder *enc, const struct pprof_sample *s, size_t types)
 {
-	size_t room = room_of_sample(s, types);
-	uint8_t *start = begin(enc, room);
+	uint8_t *start = begin(enc, room_of_sample(s, types));
 	uint8_t *to = start + HEAD_SIZE;
 
 	if (!start)
@@ -208,13 +246,12 @@ static void put_sample(struct encoder *enc, const struct pprof_sample *s, size_t
 	for (size_t i = 0; i < s->label_count; i++)
 		to = put_inner(enc, to, SAMPLE_LABEL, &pprof_message_label, &s->labels[i], i);
 	to = put_fields(enc, to, &pprof_message_sample, s, 0);
-	commit(enc, room, start, close_message(start, to, PROFILE_SAMPLE));
+	commit(enc, start, close_message(start, to, PROFILE_SAMPLE));
 }
 
 static void put_location(struct encoder *enc, const struct pprof_location *loc, size_t position)
 {
-	size_t room = room_of_location(loc);
-	uint8_t *start = begin(enc, room);
+	uint8_t *start = begin(enc, room_of_location(loc));
 	uint8_t *to = start + HEAD_SIZE;
 
 	if (!start)
@@ -222,7 +259,7 @@ static void put_location(struct encoder *enc, const struct pprof_location *loc, 
 	to = put_fields(enc, to, &pprof_message_location, loc, position);
 	for (size_t i = 0; i < loc->line_count; i++)
 		to = put_inner(enc, to, LOCATION_LINE, &pprof_message_line, &loc->lines[i], i);
-	commit(enc, room, start, close_message(start, to, PROFILE_LOCATION));
+	commit(enc, start, close_message(start, to, PROFILE_LOCATION));
 }
 
 // ---- the whole -----------------------------------------------------------------------------------
@@ -254,7 +291,7 @@ static void put_own_fields(struct encoder *enc, const struct pprof *p)
 	for (size_t i = 0; i < p->comment_count; i++)
 		to = pb_write_varint(to, string_index(enc, p->comments[i]));
 	to = p->comment_count ? close_message(start, to, PROFILE_COMMENT) : start;
-	commit(enc, room, start, put_fields(enc, to, &pprof_message_profile, p, 0));
+	commit(enc, start, put_fields(enc, to, &pprof_message_profile, p, 0));
 }
 
 static void put_profile(struct encoder *enc, const struct pprof *p)
@@ -266,7 +303,8 @@ static void put_profile(struct encoder *enc, const struct pprof *p)
 	put_own_fields(enc, p);
 	// Last, when all strings are known.
 	for (size_t i = 0; i < enc->strings.n; i++)
-		pb_put_bytes_always(enc->out, PROFILE_STRING, enc->strings.keys[i]);
+		put_string(enc, enc->strings.keys[i]);
+	flush(enc);
 }
 
 // Pages that are not touched cost nothing, growing costs a copy. Names are not counted.
@@ -284,11 +322,12 @@ int pprof_encode(const struct pprof *p, struct buf *out, struct err *e)
 {
 	struct encoder enc = {
 		.out = out, .beside = BUF_INIT(SIZE_MAX), .strings = STR_SET_INIT(NULL)};
+	size_t guess = guess_size(p);
 	uint32_t first;
 
 	if (str_set_borrow(&enc.strings, STR_EMPTY, &first) < 0)
 		enc.nomem = true;
-	else if (is_beside(&enc, guess_size(p)) || buf_reserve(out, guess_size(p)))
+	else if (guess > out->max - MIN(out->n, out->max) || buf_reserve(out, guess))
 		put_profile(&enc, p);
 	str_set_deinit(&enc.strings);
 	buf_deinit(&enc.beside);

@@ -15,7 +15,7 @@ enum { AT_ONCE = 4, LANE_MAX = 0x3fff, LANE_TOP = 0x8000 };
 // Both bytes' "more follows", and how it stands in a number of two bytes.
 static const uint64_t more = LANES(0x8080), two_bytes = LANES(0x0080);
 
-static bool are_four(uint64_t word)
+static inline bool are_four(uint64_t word)
 {
 	return (word & more) == two_bytes;
 }
@@ -75,16 +75,16 @@ bool pprof_read_positions(struct str packed, uint32_t n, uint32_t *to, size_t *r
 	uint64_t bad = 0;
 
 	while (at < end) {
-		if (end - at >= 2 * AT_ONCE && are_four(load(at))) {
+		for (; end - at >= 2 * AT_ONCE && are_four(load(at)); at += 2 * AT_ONCE) {
 			uint64_t ids = join_bytes(load(at));
 
 			bad |= (ids + beyond) | ~(ids + not_zero);
 			store(to, widen(ids) - PAIR(1));
 			store(to + 2, widen(ids >> 32) - PAIR(1));
 			to += AT_ONCE;
-			at += 2 * AT_ONCE;
-			continue;
 		}
+		if (at == end)
+			break;
 		at = read_one(at, end, n, to++);
 		if (!at)
 			return false;
@@ -113,12 +113,10 @@ uint8_t *pprof_write_positions(uint8_t *to, const uint32_t *positions, size_t n)
 	const uint32_t *end = positions + n;
 
 	while (positions < end) {
-		if (end - positions >= AT_ONCE && write_four(to, positions)) {
-			positions += AT_ONCE;
+		for (; end - positions >= AT_ONCE && write_four(to, positions); positions += AT_ONCE)
 			to += 2 * AT_ONCE;
-			continue;
-		}
-		to = pb_write_varint(to, (uint64_t)*positions++ + 1);
+		if (positions < end)
+			to = pb_write_varint(to, (uint64_t)*positions++ + 1);
 	}
 	return to;
 }

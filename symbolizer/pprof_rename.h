@@ -9,7 +9,7 @@
 
 /* The lines of one location; positions refer to `functions`. */
 struct pprof_chain {
-	struct pprof_line *lines; /* innermost first */
+	const struct pprof_line *lines; /* innermost first */
 	size_t n;
 };
 

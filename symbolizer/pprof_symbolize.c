@@ -6,6 +6,7 @@
 #include "symbolizer/address.h"
 #include "symbolizer/pprof_answers.h"
 #include "symbolizer/pprof_functions.h"
+#include "symbolizer/pprof_rename.h"
 #include "symbolizer/resolve.h"
 #include "symbolizer/str_set.h"
 
@@ -155,15 +156,14 @@ static int ask(struct work *w)
 static int look_up(struct work *w, struct pprof_answer *ret)
 {
 	const struct module *m = &w->asked[ret->module].module;
-	struct pprof_line *lines;
 
 	if (resolve_lookup(w->resolver, m, ret->va, &w->frames, &ret->reason, w->e))
 		return -1;
 	if (!w->frames.n)
 		return 0;
-	if (pprof_functions_lines(&w->functions, &w->frames, &lines))
+	if (pprof_functions_lines(&w->functions, &w->frames, &ret->lines))
 		return err_nomem(w->e);
-	ret->chain = (struct pprof_chain){lines, w->frames.n};
+	ret->line_count = w->frames.n;
 	ret->source = w->frames.source;
 	return 0;
 }
@@ -185,16 +185,14 @@ static int answer(struct work *w)
 
 static int set_lines(struct work *w, struct pprof_location *loc, struct pprof_answer *answer)
 {
-	size_t n = answer->chain.n;
+	size_t size = answer->line_count * sizeof(*answer->lines);
 
 	// Most answers are for one location, which gets the lines themselves; no two may share them.
-	loc->lines = answer->taken ?
-			     arena_dup(w->p->arena, answer->chain.lines, n * sizeof(*loc->lines)) :
-			     answer->chain.lines;
+	loc->lines = answer->taken ? arena_dup(w->p->arena, answer->lines, size) : answer->lines;
 	if (!loc->lines)
 		return err_nomem(w->e);
 	answer->taken = true;
-	loc->line_count = n;
+	loc->line_count = answer->line_count;
 	return 0;
 }
 
@@ -236,10 +234,11 @@ static void note_unresolved(struct work *w, struct asked *a, const char *reason)
 static bool are_better(const struct work *w, const struct pprof_location *loc, bool is_named,
 		       const struct pprof_answer *answer)
 {
-	if (!answer || !answer->chain.n || !is_named || w->opt->rename == RENAME_ALWAYS)
-		return answer && answer->chain.n;
+	if (!answer || !answer->line_count || !is_named || w->opt->rename == RENAME_ALWAYS)
+		return answer && answer->line_count;
 	return pprof_is_better(w->functions.items,
-			       (struct pprof_chain){loc->lines, loc->line_count}, answer->chain);
+			       (struct pprof_chain){loc->lines, loc->line_count},
+			       (struct pprof_chain){answer->lines, answer->line_count});
 }
 
 static enum outcome outcome_of(const struct pprof_answer *answer)
