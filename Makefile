@@ -54,7 +54,7 @@ LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code 
 
 # ---- libraries: folder, what it links --------------------------------------------------------
 
-PKG_base = libzstd libdeflate libcurl libcrypto jansson libseccomp libxxhash
+PKG_base = libzstd libdeflate libisal libcurl libcrypto jansson libseccomp libxxhash
 PKG_store = sqlite3
 PKG_debuginfod = libcurl
 PKG_server = libmicrohttpd
