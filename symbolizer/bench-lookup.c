@@ -72,10 +72,10 @@ static void measure(const struct uhx *u, const uint64_t *addresses, size_t n, si
 	double first = 0;
 
 	for (size_t i = 0; i < rounds; i++) {
-		uint64_t start = clock_mono_ns();
+		uint64_t start = clock_thread_cpu_ns();
 
 		r = look_up(u, addresses, n);
-		ns[i] = (double)(clock_mono_ns() - start) / (double)n;
+		ns[i] = (double)(clock_thread_cpu_ns() - start) / (double)n;
 		if (i == 0)
 			first = ns[i];
 	}
