@@ -54,12 +54,12 @@ LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code 
 
 # ---- libraries: folder, what it links --------------------------------------------------------
 
-PKG_base = libzstd libdeflate libcurl libcrypto jansson libseccomp libxxhash
+# libcurl (in base) and libdebuginfod (in upload-cli) are loaded when needed: base/lazy_library.h.
+PKG_base = libzstd libdeflate libcrypto jansson libseccomp libxxhash
 PKG_store = sqlite3
 PKG_debuginfod = libcurl
 PKG_server = libmicrohttpd
 PKG_agent-lite = libbpf
-PKG_upload-cli = libdebuginfod
 PKG_symbolizer/indexer = libdw libelf
 EXTRA_symbolizer/indexer = -liberty
 

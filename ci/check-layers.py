@@ -24,7 +24,7 @@ LIBRARIES = {
     r"^(elfutils/|libelf\.h|gelf\.h|dwarf\.h|elfutils)": ("symbolizer/indexer/",),
     r"^libiberty/": ("symbolizer/indexer/",),
     r"^sqlite3\.h": ("store/",),
-    r"^curl/": ("base/http_client", "debuginfod/", "server/test-", "debuginfod/test-"),
+    r"^curl/": ("base/http_client", "base/curl_easy", "debuginfod/", "server/test-", "debuginfod/test-"),
     r"^microhttpd\.h": ("server/", "debuginfod/test-"),
     r"^bpf/(libbpf|bpf)\.h": ("agent-lite/",),
     r"^libdebuginfod|^elfutils/debuginfod": ("upload-cli/",),
