@@ -26,7 +26,7 @@ LIBRARIES = {
     r"^libiberty/": ("symbolizer/indexer/",),
     r"^isa-l/": ("base/compress_fast",),
     r"^sqlite3\.h": ("store/",),
-    r"^curl/": ("base/http_client", "debuginfod/", "server/test-", "debuginfod/test-"),
+    r"^curl/": ("base/http_client", "base/curl_easy", "debuginfod/", "server/test-", "debuginfod/test-"),
     r"^microhttpd\.h": ("server/", "debuginfod/test-"),
     r"^bpf/(libbpf|bpf)\.h": ("agent-lite/",),
     r"^libdebuginfod|^elfutils/debuginfod": ("upload-cli/",),
