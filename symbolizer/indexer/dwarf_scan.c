@@ -35,15 +35,24 @@ struct scan {
 	struct str missing; // the first .dwo file that was not given
 };
 
-static bool holds_functions(const struct dwarf_unit *u, unsigned tag)
+static bool has_code(const struct dwarf_entry *d)
 {
-	switch (tag) {
+	return dwarf_may_have(d, SLOT_LOW_PC) || dwarf_may_have(d, SLOT_RANGES);
+}
+
+// Below a function without code may be one that has it: a member of a local class, a lambda. In C there
+// are none of these, but many entries to look at.
+static bool holds_functions(const struct dwarf_entry *d)
+{
+	switch (d->abbrev->tag) {
 	case DW_TAG_namespace:
 	case DW_TAG_module:
 	case DW_TAG_class_type:
 		return true;
 	case DW_TAG_structure_type:
-		return !dwarf_is_flat(u->language);
+	case DW_TAG_subprogram:
+	case DW_TAG_lexical_block:
+		return !dwarf_is_flat(d->unit->language);
 	default:
 		return false;
 	}
@@ -55,12 +64,10 @@ static int walk_unit(struct scan *s, struct dwarf_unit *u, struct err *e)
 
 	dwarf_walk_begin(&walk, u);
 	while (dwarf_walk_next(&walk)) {
-		unsigned tag = walk.entry.abbrev->tag;
-
-		if (tag == DW_TAG_subprogram) {
+		if (walk.entry.abbrev->tag == DW_TAG_subprogram && has_code(&walk.entry)) {
 			if (dwarf_function_add(&s->functions, &walk, e))
 				return -1;
-		} else if (holds_functions(u, tag) && walk.depth < UNIT_DEPTH_MAX) {
+		} else if (holds_functions(&walk.entry) && walk.depth < UNIT_DEPTH_MAX) {
 			dwarf_walk_enter(&walk);
 		} else {
 			dwarf_walk_pass(&walk);

@@ -12,6 +12,8 @@
 #include "symbolizer/indexer/debug_dir.h"
 #include "symbolizer/indexer/elf_image.h"
 #include "symbolizer/indexer/extract.h"
+#include "symbolizer/indexer/gsym_image.h"
+#include "symbolizer/indexer/gsym_index.h"
 #include "symbolizer/indexer/index.h"
 #include "symbolizer/indexer/input_file.h"
 #include "symbolizer/indexer/probe.h"
@@ -58,6 +60,7 @@ static struct opt options[] = {
 static struct opt_table table = {
 	.opts = options,
 	.usage = "unhex-indexer [OPTION]... -o OUT.uhx ELF [DEBUG_ELF]\n"
+		 "       unhex-indexer -o OUT.uhx GSYM\n"
 		 "       unhex-indexer --probe ELF\n"
 		 "       unhex-indexer --extract -o OUT.debug ELF",
 	.intro = "Reads ELF and DWARF inside a sandbox and writes an index of names by address.\n"
@@ -217,7 +220,8 @@ static int open_all(struct job *job, char **names, size_t n, struct err *e)
 	if (open_one(job, FILE_ELF, names[0], e) || (n > 1 && open_one(job, FILE_DEBUG, names[1], e)) ||
 	    (arg_alt && open_one(job, FILE_ALT, arg_alt, e)))
 		return -1;
-	if (arg_debug_dirs.n && !arg_probe && !arg_extract && look_for_debug_files(job, e))
+	if (arg_debug_dirs.n && !arg_probe && !arg_extract && !gsym_image_is(job->fds[FILE_ELF]) &&
+	    look_for_debug_files(job, e))
 		return -1;
 	if (!arg_probe && !arg_extract && open_split(job, e))
 		return -1;
@@ -257,14 +261,35 @@ static int make_index(struct job *job, struct json_out *j, struct err *e)
 	return index_run(&in, j, e);
 }
 
+static int work_gsym(struct job *job, struct json_out *j, struct err *e)
+{
+	struct gsym_index_input in = {
+		.name = job->names[FILE_ELF],
+		.fd = job->fds[FILE_ELF],
+		.out_fd = job->out_fd,
+		.sandbox = job->sandbox,
+		.warnings = &job->warnings,
+	};
+
+	if (arg_probe || arg_extract)
+		return err_set(e, ERR_NOT_ELF, "%s: not an ELF file but GSYM, of which only an index can be made",
+			       in.name);
+	if (job->names[FILE_DEBUG] || job->names[FILE_ALT])
+		return err_set(e, ERR_USAGE, "%s is a GSYM file: it is indexed alone", in.name);
+	return gsym_index_run(&in, j, e);
+}
+
 static int work(struct job *job, struct err *e)
 {
 	struct json_out j = JSON_OUT(&job->report);
+	bool gsym = gsym_image_is(job->fds[FILE_ELF]);
 	int rc = 0;
 
-	if (load_images(job, e))
+	if (!gsym && load_images(job, e))
 		return -1;
-	if (arg_probe)
+	if (gsym)
+		rc = work_gsym(job, &j, e);
+	else if (arg_probe)
 		probe_write(&job->images[FILE_ELF], &j);
 	else if (arg_extract)
 		rc = extract_run(&job->images[FILE_ELF], job->out_fd, &j, e);
