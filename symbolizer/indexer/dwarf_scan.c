@@ -35,11 +35,6 @@ struct scan {
 	struct str missing; // the first .dwo file that was not given
 };
 
-static bool has_code(const struct dwarf_entry *d)
-{
-	return dwarf_may_have(d, SLOT_LOW_PC) || dwarf_may_have(d, SLOT_RANGES);
-}
-
 // Below a function without code may be one that has it: a member of a local class, a lambda. In C there
 // are none of these, but many entries to look at.
 static bool holds_functions(const struct dwarf_entry *d)
@@ -64,7 +59,7 @@ static int walk_unit(struct scan *s, struct dwarf_unit *u, struct err *e)
 
 	dwarf_walk_begin(&walk, u);
 	while (dwarf_walk_next(&walk)) {
-		if (walk.entry.abbrev->tag == DW_TAG_subprogram && has_code(&walk.entry)) {
+		if (walk.entry.abbrev->tag == DW_TAG_subprogram && dwarf_has_code(&walk.entry)) {
 			if (dwarf_function_add(&s->functions, &walk, e))
 				return -1;
 		} else if (holds_functions(&walk.entry) && walk.depth < UNIT_DEPTH_MAX) {

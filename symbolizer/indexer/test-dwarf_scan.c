@@ -176,6 +176,32 @@ static void test_clones(void **state)
 	indexing_deinit(&x);
 }
 
+// Members of local classes, described inside the outer function: one that has code, and one whose code the
+// linker threw away.
+static const char local_classes[] =
+	"volatile int sink;\n"
+	"static inline __attribute__((always_inline)) int twice(int x) { sink += x; return x * 2; }\n"
+	"template <class F> __attribute__((noinline)) int call(F f, int x) { return f(x) + twice(x); }\n"
+	"__attribute__((noinline)) int outer(int x) {\n"
+	"struct Local { int v; __attribute__((noinline)) int get(int y) { struct Deep {\n"
+	"static __attribute__((noinline)) int d(int q) { return twice(q) * sink; } }; return twice(y) * Deep::d(v); } };\n"
+	"Local l{x}; return l.get(3) + call([&](int z) { return twice(z) * x; }, x); }\n"
+	"inline int gone(int x) { return call([](int z) { return twice(z) + 5; }, x); }\n"
+	"int main(int c, char **) { return outer(c) + gone(c); }\n";
+
+static void test_local_classes(void **state)
+{
+	static const char *const compilers[] = {"g++ -O0", "g++ -O1", "clang++ -O1",
+						"g++ -O2 -ffunction-sections -Wl,--gc-sections"};
+
+	(void)state;
+	toolbox_write("local.cc", str_from(local_classes));
+	for (size_t i = 0; i < countof(compilers); i++) {
+		assert_int_equal(toolbox_run("%s -std=c++17 -g local.cc -o local", compilers[i]), 0);
+		compare("local");
+	}
+}
+
 // Two functions that are one by the linker's doing, and one that has two names by its author's.
 static const char folded_cc[] =
 	"extern \"C\" { __attribute__((noinline)) int real(int x) { return x * 5; }\n"
@@ -495,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_g1),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_local_classes),
 		cmocka_unit_test(test_aliases), cmocka_unit_test(test_folded_lines),
 		cmocka_unit_test(test_siblings_that_are_children),
 		cmocka_unit_test(test_dwz),	     cmocka_unit_test(test_rust),
