@@ -12,7 +12,7 @@ enum { ALTERNATE_NUMBER = 1, FIRST_SPLIT_NUMBER };
 enum {
 	UNIT_DEPTH_MAX = 128,
 	LOOSE_MAX = 1 << 27,
-	LOOSE_FACTOR = 8, // by the size of .debug_line; units may share a table
+	LOOSE_FACTOR = 2, // by the size of .debug_line; units may share a table
 };
 
 // Lines that no function of their unit covers, kept until all functions are known.
