@@ -172,12 +172,16 @@ def check_import(case, elf):
 
 
 def check_same_places(addresses, imported, direct):
-    """Where gsymutil kept what there is: lines and depth are those of our own index. Names are not compared:
-    each tool chooses among aliases by its own rule."""
+    """Lines and depth are those of our own index, wherever llvm-gsymutil kept them; it gives the first bytes of a
+    few cold parts (6 of 28,515 addresses of libc) a line that DWARF has before them. Names are not compared: each tool
+    chooses among aliases by its own rule."""
     both = [(a, x, y) for a, x, y in zip(addresses, imported, direct) if x and y]
-    different = [(hex(a), x, y) for a, x, y in both if places(x) != places(y)]
-    print(f"# beside our own index: {len(both)} addresses named by both, {len(different)} with other places")
-    assert len(different) <= len(both) // 50, different[:5]
+    kept = [(a, x, y) for a, x, y in both if x[0][1]]
+    different = [(hex(a), x, y) for a, x, y in kept if places(x) != places(y)]
+    print(f"# beside our own index: {len(both)} addresses named by both, {len(kept)} with a line, "
+          f"{len(different)} at other places")
+    assert len(kept) > len(both) // 2, "llvm-gsymutil kept hardly any line"
+    assert len(different) <= len(kept) // 500, different[:5]
 
 
 @test
