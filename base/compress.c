@@ -115,6 +115,11 @@ int gzip_decompress(struct str in, struct buf *out, struct err *e)
 	return 0;
 }
 
+uint32_t crc32_update(uint32_t crc, struct str bytes)
+{
+	return libdeflate_crc32(crc, bytes.p, bytes.n);
+}
+
 int zlib_decompress(struct str in, void *out, size_t n, struct err *e)
 {
 	_cleanup_(libdeflate_free_decompressorp) struct libdeflate_decompressor *d =

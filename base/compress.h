@@ -23,6 +23,8 @@ int zstd_decompress(struct str in, struct buf *out, struct err *e) MUST_CHECK;
 int zstd_compress(struct str in, int level, struct buf *out, struct err *e) MUST_CHECK;
 /* One zlib stream (RFC 1950) that gives exactly the n bytes at out; else ERR_BAD_ENCODING. */
 int zlib_decompress(struct str in, void *out, size_t n, struct err *e) MUST_CHECK;
+/* The CRC of gzip, zlib and .gnu_debuglink, continued from `crc`; 0 to begin with. */
+uint32_t crc32_update(uint32_t crc, struct str bytes);
 /* Decompress by magic, or copy. */
 int decompress_any(struct str in, struct buf *out, struct err *e) MUST_CHECK;
 

@@ -22,6 +22,7 @@ MAY = {
 # header pattern -> places that may include it
 LIBRARIES = {
     r"^(elfutils/|libelf\.h|gelf\.h|dwarf\.h|elfutils)": ("symbolizer/indexer/",),
+    r"^lzma\.h": ("symbolizer/indexer/debugdata",),
     r"^libiberty/": ("symbolizer/indexer/",),
     r"^sqlite3\.h": ("store/",),
     r"^curl/": ("base/http_client", "debuginfod/", "server/test-", "debuginfod/test-"),

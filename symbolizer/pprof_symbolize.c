@@ -20,6 +20,7 @@ struct asked {
 
 // One distinct (module, address). No lines: nothing is known there.
 struct answer {
+	uint64_t place; // no name, but where the function starts; 0: unknown
 	struct pprof_chain chain;
 	enum frame_source source;
 	const char *reason;
@@ -111,7 +112,9 @@ static int look_up(struct work *w, const struct asked *a, uint64_t va, struct an
 
 	if (resolve_lookup(w->resolver, &a->module, va, &w->frames, &answer.reason, w->e))
 		return -1;
-	if (w->frames.n) {
+	if (w->frames.n == 1 && pprof_parse_place(&w->frames, &answer.place)) {
+		answer.reason = "no_symbol";
+	} else if (w->frames.n) {
 		if (pprof_functions_lines(&w->functions, &w->frames, &lines))
 			return err_nomem(w->e);
 		answer.chain = (struct pprof_chain){lines, w->frames.n};
@@ -248,7 +251,7 @@ static int symbolize_location(struct work *w, struct pprof_location *loc, enum o
 	note_unresolved(w, a, answer.reason);
 	if (w->opt->weigh_only || (is_stub && says_more(w, loc)))
 		return 0;
-	return set_stub(w, loc, va);
+	return set_stub(w, loc, answer.place ? answer.place : va);
 }
 
 static int symbolize_locations(struct work *w)
