@@ -45,11 +45,13 @@ def random_addresses(elf, seed, count=ADDRESSES):
 
 
 def our_chains(case, uhx, addresses):
-    """Per address the frames as (names, file, line): both names, for GSYM has only one."""
+    """Per address the frames as (names, file, line): both names, for GSYM has only one. A function whose start is all
+    that is known has no name to export."""
     text = "".join(f"{a:#x}\n" for a in addresses)
     answers = case.unhex("addr2line", "--json", "--index", uhx, input=text, check=False).stdout
+    chains = [json.loads(line) for line in answers.splitlines()]
     return [[({f["function"], f.get("system_name", f["function"])}, f.get("file", ""), f.get("line", 0))
-             for f in json.loads(line)["frames"]] for line in answers.splitlines()]
+             for f in chain["frames"] if chain["source"] != "eh_frame"] for chain in chains]
 
 
 def gsymutil_frame(text):
