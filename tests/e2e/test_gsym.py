@@ -243,6 +243,8 @@ def export_refuses(case):
     assert not os.path.exists(case.path("out.gsym"))
     done = case.unhex("index", "--export-gsym", case.path("out.gsym"), check=False)
     assert done.returncode == 2, done
+    done = case.unhex("index", "--export-gsym", not_one, not_one, check=False)
+    assert done.returncode == 2 and "is the index to read" in done.stderr, done
 
 
 main()
