@@ -7,6 +7,7 @@
  * The ways: "chain" gives the inline chain by ids, "batch" the same for many at once, "strings" fills
  * struct frames with names and files as every user does.
  */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "symbolizer/uhx_reader.h"
 
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { ADDRESSES_MAX = 10 * 1000 * 1000, ROUNDS = 11, ROUNDS_MAX = 1000 };
 
@@ -115,15 +115,6 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-// Processor time: others may run, too.
-static uint64_t cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void measure(const struct uhx *u, const char *name, way *look_up, const uint64_t *addresses,
 		    size_t n, size_t rounds)
 {
@@ -132,10 +123,10 @@ static void measure(const struct uhx *u, const char *name, way *look_up, const u
 	double first = 0;
 
 	for (size_t i = 0; i < rounds; i++) {
-		uint64_t start = cpu_ns();
+		uint64_t start = clock_thread_cpu_ns();
 
 		r = look_up(u, addresses, n);
-		ns[i] = (double)(cpu_ns() - start) / (double)n;
+		ns[i] = (double)(clock_thread_cpu_ns() - start) / (double)n;
 		if (i == 0)
 			first = ns[i];
 	}

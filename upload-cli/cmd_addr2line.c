@@ -8,6 +8,7 @@
 #include <errno.h>
 
 enum { LINE_MAX_BYTES = 64, BATCH = 4096, REQUEST_MAX = 8 << 20, READ_BYTES = 64 << 10, INPUT_MAX = 1 << 20 };
+enum { WRITE_BYTES = 256 << 10, OUTPUT_MAX = 64 << 20 };
 
 struct addr2line {
 	struct frames_style style;
@@ -21,25 +22,41 @@ struct addr2line {
 	struct uhx *uhx;
 	struct remote remote;
 	struct frames *frames; /* room for one answer */
-	struct buf text;
+	struct buf out;        /* answers that are not written yet */
 	size_t good, bad;      /* addresses, and what was none */
 };
 
 /* ---- printing ---------------------------------------------------------------------------------------- */
 
-static void print_answer(struct addr2line *a, uint64_t address, const struct frames *f)
+/* An error of writing is kept by stdio: main() tells it. */
+static void write_out(struct addr2line *a)
 {
-	struct json_out j;
+	fwrite(a->out.p, 1, a->out.n, stdout);
+	fflush(stdout);
+	buf_clear(&a->out);
+}
 
-	if (!a->as_json) {
-		frames_print(f, &a->style, stdout);
-		return;
+/* To be called after each answer, so that only one that does not fit alone is too large. */
+static int answer_done(struct addr2line *a, struct err *e)
+{
+	if (buf_check(&a->out, "an answer", e) < 0)
+		return -1;
+	if (a->out.n >= WRITE_BYTES)
+		write_out(a);
+	return 0;
+}
+
+static int print_answer(struct addr2line *a, uint64_t address, const struct frames *f, struct err *e)
+{
+	struct json_out j = JSON_OUT(&a->out);
+
+	if (a->as_json) {
+		symbolize_json_address(&j, address, f, (struct symbolize_json_reason){.code = "no_symbol"});
+		buf_append_c(&a->out, '\n');
+	} else {
+		frames_text(f, &a->style, &a->out);
 	}
-	buf_clear(&a->text);
-	j = JSON_OUT(&a->text);
-	symbolize_json_address(&j, address, f, (struct symbolize_json_reason){.code = "no_symbol"});
-	fwrite(a->text.p, 1, a->text.n, stdout);
-	putchar('\n');
+	return answer_done(a, e);
 }
 
 /* ---- local ---------------------------------------------------------------------------------------------- */
@@ -51,12 +68,14 @@ static int open_local(struct addr2line *a, struct err *e)
 	return indexer_index(a->elf, NULL, a->debug_dirs.n ? a->debug_dirs.items : indexer_usual_debug_dirs, &a->uhx, e);
 }
 
-static void answer_local(struct addr2line *a, const uint64_t *addresses, size_t n)
+static int answer_local(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		uhx_lookup(a->uhx, addresses[i], a->frames);
-		print_answer(a, addresses[i], a->frames);
+		if (print_answer(a, addresses[i], a->frames, e) < 0)
+			return -1;
 	}
+	return 0;
 }
 
 /* ---- by the server ---------------------------------------------------------------------------------------- */
@@ -93,19 +112,26 @@ static void read_frame(const json_t *from, struct frame *f)
 	};
 }
 
-static void print_remote_address(struct addr2line *a, const json_t *answer)
+static int append_json(const char *text, size_t n, void *ctx)
+{
+	buf_append(ctx, text, n);
+	return 0;
+}
+
+static int print_remote_address(struct addr2line *a, const json_t *answer, struct err *e)
 {
 	const json_t *list = json_object_get(answer, "frames");
 
 	if (a->as_json) {
-		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-		putchar('\n');
-		return;
+		json_dump_callback(answer, append_json, &a->out, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		buf_append_c(&a->out, '\n');
+		return answer_done(a, e);
 	}
 	a->frames->n = MIN(json_array_size(list), (size_t)FRAMES_MAX);
 	for (size_t i = 0; i < a->frames->n; i++)
 		read_frame(json_array_get(list, i), &a->frames->frame[i]);
-	frames_print(a->frames, &a->style, stdout);
+	frames_text(a->frames, &a->style, &a->out);
+	return answer_done(a, e);
 }
 
 static int print_module(struct addr2line *a, const json_t *answer, struct err *e)
@@ -115,8 +141,10 @@ static int print_module(struct addr2line *a, const json_t *answer, struct err *e
 	struct str status = json_get_str(module, "status");
 	size_t i;
 
-	json_array_foreach(list, i, address)
-		print_remote_address(a, address);
+	json_array_foreach(list, i, address) {
+		if (print_remote_address(a, address, e) < 0)
+			return -1;
+	}
 	if (str_is(status, "missing") || str_is(status, "invalid"))
 		return err_set(e, ERR_NOT_FOUND, "the server has nothing for %s (" STR_FMT ")", a->build_id,
 			       STR_ARG(status));
@@ -154,27 +182,22 @@ static int answer(struct addr2line *a, const uint64_t *addresses, size_t n, stru
 {
 	if (n == 0)
 		return 0;
-	if (!a->uhx)
-		return ask_server(a, addresses, n, e);
-	answer_local(a, addresses, n);
-	return 0;
+	return a->uhx ? answer_local(a, addresses, n, e) : ask_server(a, addresses, n, e);
 }
 
 /* What is no address is answered in its place, so that answers stay in step with questions. */
-static void answer_bad(struct addr2line *a, struct str text)
+static int answer_bad(struct addr2line *a, struct str text, struct err *e)
 {
-	struct json_out j;
+	struct json_out j = JSON_OUT(&a->out);
 
 	a->bad++;
-	fflush(stdout);
+	write_out(a);
 	fprintf(stderr, "unhex: '" STR_FMT "' is not a hexadecimal address\n", STR_ARG(text));
 	a->frames->n = 0;
 	if (!a->as_json) {
-		frames_print(a->frames, &a->style, stdout);
-		return;
+		frames_text(a->frames, &a->style, &a->out);
+		return answer_done(a, e);
 	}
-	buf_clear(&a->text);
-	j = JSON_OUT(&a->text);
 	json_obj(&j);
 	json_kv_str(&j, "address", text);
 	json_kv_cstr(&j, "source", frame_source_name(SOURCE_NONE));
@@ -183,8 +206,8 @@ static void answer_bad(struct addr2line *a, struct str text)
 	json_end_arr(&j);
 	json_kv_cstr(&j, "reason", "bad_address");
 	json_end_obj(&j);
-	fwrite(a->text.p, 1, a->text.n, stdout);
-	putchar('\n');
+	buf_append_c(&a->out, '\n');
+	return answer_done(a, e);
 }
 
 /* Addresses that wait for their answer. */
@@ -215,8 +238,7 @@ static int take_address(struct addr2line *a, struct batch *b, struct str text, s
 	}
 	if (answer_batch(a, b, e) < 0)
 		return -1;
-	answer_bad(a, (struct str){text.p, MIN(text.n, (size_t)LINE_MAX_BYTES)});
-	return 0;
+	return answer_bad(a, (struct str){text.p, MIN(text.n, (size_t)LINE_MAX_BYTES)}, e);
 }
 
 static int answer_operands(struct addr2line *a, struct batch *b, const struct operands *words, struct err *e)
@@ -266,7 +288,7 @@ static int answer_stdin(struct addr2line *a, struct batch *b, struct err *e)
 		r = take_lines(a, b, &text, e);
 		if (r == 0)
 			r = answer_batch(a, b, e);
-		fflush(stdout);
+		write_out(a);
 	}
 	if (r == 0 && n < 0)
 		r = err_sys(e, errno, "reading addresses");
@@ -292,13 +314,14 @@ static int run_addr2line(struct addr2line *a, const struct operands *words, stru
 	_cleanup_free_ struct batch *batch = mem_zalloc(sizeof(*batch));
 
 	a->frames = mem_zalloc(sizeof(*a->frames));
-	a->text = BUF_INIT(4 << 20);
+	a->out = BUF_INIT(OUTPUT_MAX);
 	r = a->frames && batch ? open_source(a, e) : err_nomem(e);
 	if (r == 0)
 		r = words->n ? answer_operands(a, batch, words, e) : answer_stdin(a, batch, e);
+	write_out(a); // also what was found before something failed
 	uhx_unref(a->uhx);
 	remote_close(&a->remote);
-	buf_deinit(&a->text);
+	buf_deinit(&a->out);
 	free(a->frames);
 	return r;
 }

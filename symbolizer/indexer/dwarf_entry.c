@@ -214,7 +214,7 @@ bool dwarf_address(const struct dwarf_unit *u, const struct dwarf_value *v, uint
 	case DW_FORM_addrx3:
 	case DW_FORM_addrx4:
 	case DW_FORM_GNU_addr_index:
-		return dwarf_table_item(u, u->file->addr, u->addr_base, v->number, u->sizes.address, ret);
+		return dwarf_table_item(u, u->addresses->addr, u->addr_base, v->number, u->sizes.address, ret);
 	default:
 		return false;
 	}

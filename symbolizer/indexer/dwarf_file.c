@@ -13,39 +13,44 @@ enum {
 
 // ---- sections -----------------------------------------------------------------------------------------
 
-struct wanted_section {
-	const char *name; // behind ".debug_" or ".zdebug_"
-	struct str *bytes;
-};
-
-static int load_section(struct elf_image *img, const struct wanted_section *w, struct err *e)
+int dwarf_file_section(struct elf_image *img, const char *name, const char *suffix, struct str *ret,
+		       struct err *e)
 {
-	char name[32];
 	const struct elf_section *s;
+	char full[64];
 
-	*w->bytes = STR_EMPTY;
-	snprintf(name, sizeof(name), ".debug_%s", w->name);
-	s = elf_image_section(img, name);
+	*ret = STR_EMPTY;
+	snprintf(full, sizeof(full), ".zdebug_%s%s", name, suffix);
+	s = elf_image_section(img, full);
 	if (!s) {
-		snprintf(name, sizeof(name), ".zdebug_%s", w->name);
-		s = elf_image_section(img, name);
+		snprintf(full, sizeof(full), ".debug_%s%s", name, suffix);
+		s = elf_image_section(img, full);
 	}
-	return s && s->header.sh_type != SHT_NOBITS ? elf_image_data(img, s, w->bytes, e) : 0;
+	return s && s->header.sh_type != SHT_NOBITS ? elf_image_data(img, s, ret, e) : 0;
 }
 
-static int load_sections(struct dwarf_file *f, struct str *abbrev, struct err *e)
+static int load_sections(struct dwarf_file *f, enum dwarf_sections which, struct str *abbrev, struct err *e)
 {
-	const struct wanted_section wanted[] = {
-		{"info", &f->info},	   {"abbrev", abbrev},
-		{"str", &f->str},	   {"line_str", &f->line_str},
-		{"str_offsets", &f->str_offsets}, {"addr", &f->addr},
-		{"ranges", &f->ranges},	   {"rnglists", &f->rnglists},
-		{"line", &f->line},
+	const struct {
+		const char *name;
+		struct str *bytes;
+		bool linked; // there is no .dwo one
+	} wanted[] = {
+		{"info", &f->info, false},	   {"abbrev", abbrev, false},
+		{"str", &f->str, false},	   {"str_offsets", &f->str_offsets, false},
+		{"rnglists", &f->rnglists, false}, {"addr", &f->addr, true},
+		{"ranges", &f->ranges, true},	   {"line", &f->line, true},
+		{"line_str", &f->line_str, true},
 	};
 
-	for (size_t i = 0; i < countof(wanted); i++)
-		if (load_section(f->image, &wanted[i], e))
+	for (size_t i = 0; i < countof(wanted); i++) {
+		*wanted[i].bytes = STR_EMPTY;
+		if (which == DWARF_DWO_SECTIONS && wanted[i].linked)
+			continue;
+		if (dwarf_file_section(f->image, wanted[i].name, which == DWARF_DWO_SECTIONS ? ".dwo" : "",
+				       wanted[i].bytes, e))
 			return -1;
+	}
 	return 0;
 }
 
@@ -87,6 +92,7 @@ static bool read_header(struct dwarf_file *f, struct byte_reader *r, struct dwar
 
 	*u = (struct dwarf_unit){
 		.file = f,
+		.addresses = f,
 		.offset = (uint64_t)(start - (const uint8_t *)f->info.p),
 		.type = DW_UT_compile,
 	};
@@ -139,7 +145,8 @@ static int find_units(struct dwarf_file *f, bool *ret_cut, struct err *e)
 	return 0;
 }
 
-int dwarf_file_open(struct dwarf_file *f, struct elf_image *img, bool *ret_cut, struct err *e)
+int dwarf_file_open(struct dwarf_file *f, struct elf_image *img, enum dwarf_sections which, bool *ret_cut,
+		    struct err *e)
 {
 	struct str abbrev;
 
@@ -147,7 +154,7 @@ int dwarf_file_open(struct dwarf_file *f, struct elf_image *img, bool *ret_cut, 
 		.image = img,
 		.big_endian = img->header.e_ident[EI_DATA] == ELFDATA2MSB,
 	};
-	if (load_sections(f, &abbrev, e))
+	if (load_sections(f, which, &abbrev, e))
 		return -1;
 	abbrev_set_init(&f->abbrevs, abbrev);
 	f->ranges_left = RANGES_FACTOR * ((uint64_t)f->ranges.n + f->rnglists.n) + KIB(64);
@@ -193,9 +200,9 @@ static void find_bases(struct dwarf_unit *u, const struct dwarf_attributes *a)
 	uint64_t head = u->sizes.offset == 8 ? 12 : 4; // length
 	bool has_header = u->version >= 5;
 
-	u->str_offsets_base = number(a, SLOT_STR_OFFSETS_BASE, has_header ? head + 4 : 0);
+	u->str_offsets_base = number(a, SLOT_STR_OFFSETS_BASE, u->str_offsets_start + (has_header ? head + 4 : 0));
 	u->addr_base = number(a, SLOT_ADDR_BASE, has_header ? head + 4 : 0);
-	u->rnglists_base = number(a, SLOT_RNGLISTS_BASE, has_header ? head + 8 : 0);
+	u->rnglists_base = number(a, SLOT_RNGLISTS_BASE, u->rnglists_start + (has_header ? head + 8 : 0));
 	u->ranges_base = number(a, SLOT_RANGES_BASE, 0);
 }
 

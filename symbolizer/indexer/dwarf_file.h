@@ -44,8 +44,13 @@ struct dwarf_unit {
 	const uint8_t *end;
 	uint16_t version;
 	uint8_t type; /* DW_UT_*; before DWARF 5 DW_UT_compile */
+	bool in_package;
+	bool joined; /* to its skeleton: one has the functions, others are damage */
 	struct dwarf_sizes sizes;
 	enum dwarf_unit_state state;
+	uint64_t str_offsets_start; /* in a package: where its part of the section begins */
+	uint64_t rnglists_start;
+	const struct dwarf_file *addresses; /* .debug_addr and .debug_ranges: of the skeleton where split */
 	/* from here on: once it is read */
 	const struct abbrev_table *abbrevs;
 	uint16_t tag;
@@ -54,7 +59,7 @@ struct dwarf_unit {
 	uint64_t str_offsets_base;
 	uint64_t addr_base;
 	uint64_t rnglists_base;
-	uint64_t ranges_base; /* of the entries below the unit's own */
+	uint64_t ranges_base; /* of .debug_ranges, for the entries of the split half */
 };
 
 struct dwarf_file {
@@ -77,11 +82,19 @@ struct dwarf_file {
 	size_t unit_cap;
 };
 
+/* Split DWARF has names of its own for the sections of the half that is not linked. */
+enum dwarf_sections { DWARF_SECTIONS, DWARF_DWO_SECTIONS };
+
+/* ".debug_" + name + suffix, or its .zdebug_ twin; empty where there is none. */
+int dwarf_file_section(struct elf_image *img, const char *name, const char *suffix, struct str *ret,
+		       struct err *e) MUST_CHECK;
+
 /*
  * Units up to the first that makes no sense are kept; *ret_cut says that there was one, and *e then how it
  * is damaged. ERR_BAD_ELF where a section cannot be had, ERR_NOMEM.
  */
-int dwarf_file_open(struct dwarf_file *f, struct elf_image *img, bool *ret_cut, struct err *e) MUST_CHECK;
+int dwarf_file_open(struct dwarf_file *f, struct elf_image *img, enum dwarf_sections which, bool *ret_cut,
+		    struct err *e) MUST_CHECK;
 void dwarf_file_close(struct dwarf_file *f);
 
 /* The unit that `offset` of .debug_info lies in, or NULL. */

@@ -76,12 +76,17 @@ static bool is_mangled(struct str name)
 	       str_has_prefix(name, STR("_D"));
 }
 
-// A mangled name spells the plain one; several functions may have been folded into one address.
+// A mangled name spells the plain one, a destructor's without its tilde; several functions may have
+// been folded into one address.
 static bool spells(struct str mangled, struct str name)
 {
-	const char *angle = memchr(name.p, '<', name.n);
-	size_t n = angle ? (size_t)(angle - name.p) : name.n;
+	const char *angle;
+	size_t n;
 
+	if (str_has_prefix(name, STR("~")))
+		name = str_skip(name, 1);
+	angle = memchr(name.p, '<', name.n);
+	n = angle ? (size_t)(angle - name.p) : name.n;
 	return n == 0 || str_has_prefix(name, STR("operator")) || memmem(mangled.p, mangled.n, name.p, n);
 }
 

@@ -44,8 +44,10 @@ static void begin_list(struct dwarf_ranges *x, const struct dwarf_value *v)
 		return;
 	if (v->form == DW_FORM_rnglistx && !list_offset(u, offset, &offset))
 		return;
+	if (is_old && u->addresses != u->file && add_overflows(offset, u->ranges_base, &offset))
+		return;
 	x->kind = is_old ? RANGES_OLD : RANGES_LIST;
-	x->r = byte_reader_at(is_old ? u->file->ranges : u->file->rnglists, offset, u->file->big_endian);
+	x->r = byte_reader_at(is_old ? u->addresses->ranges : u->file->rnglists, offset, u->file->big_endian);
 }
 
 void dwarf_ranges_begin(struct dwarf_ranges *x, const struct dwarf_unit *u, const struct dwarf_attributes *a)

@@ -4,7 +4,10 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "symbolizer/indexer/dwarf_function.h"
+#include "symbolizer/indexer/dwarf_split.h"
 #include <dwarf.h>
+
+enum { ALTERNATE_NUMBER = 1, FIRST_SPLIT_NUMBER };
 
 enum {
 	UNIT_DEPTH_MAX = 128,
@@ -28,17 +31,28 @@ struct scan {
 	struct loose loose;
 	struct dwarf_file file;
 	struct dwarf_file alternate;
+	struct dwarf_split split;
+	struct str missing; // the first .dwo file that was not given
 };
 
-static bool holds_functions(const struct dwarf_unit *u, unsigned tag)
+static bool has_code(const struct dwarf_entry *d)
 {
-	switch (tag) {
+	return dwarf_may_have(d, SLOT_LOW_PC) || dwarf_may_have(d, SLOT_RANGES);
+}
+
+// Below a function without code may be one that has it: a member of a local class, a lambda. In C there
+// are none of these, but many entries to look at.
+static bool holds_functions(const struct dwarf_entry *d)
+{
+	switch (d->abbrev->tag) {
 	case DW_TAG_namespace:
 	case DW_TAG_module:
 	case DW_TAG_class_type:
 		return true;
 	case DW_TAG_structure_type:
-		return !dwarf_is_flat(u->language);
+	case DW_TAG_subprogram:
+	case DW_TAG_lexical_block:
+		return !dwarf_is_flat(d->unit->language);
 	default:
 		return false;
 	}
@@ -50,12 +64,10 @@ static int walk_unit(struct scan *s, struct dwarf_unit *u, struct err *e)
 
 	dwarf_walk_begin(&walk, u);
 	while (dwarf_walk_next(&walk)) {
-		unsigned tag = walk.entry.abbrev->tag;
-
-		if (tag == DW_TAG_subprogram) {
+		if (walk.entry.abbrev->tag == DW_TAG_subprogram && has_code(&walk.entry)) {
 			if (dwarf_function_add(&s->functions, &walk, e))
 				return -1;
-		} else if (holds_functions(u, tag) && walk.depth < UNIT_DEPTH_MAX) {
+		} else if (holds_functions(&walk.entry) && walk.depth < UNIT_DEPTH_MAX) {
 			dwarf_walk_enter(&walk);
 		} else {
 			dwarf_walk_pass(&walk);
@@ -130,9 +142,17 @@ static int collect_loose(struct scan *s, struct err *e)
 	return g.failed ? err_nomem(e) : 0;
 }
 
-static bool is_split(const struct dwarf_unit *u, const struct dwarf_attributes *a)
+// Where the functions of a skeleton unit are.
+static struct dwarf_unit *other_half(struct scan *s, const struct dwarf_unit *u, const struct dwarf_attributes *a)
 {
-	return u->type == DW_UT_skeleton || dwarf_has(a, SLOT_DWO_NAME);
+	struct dwarf_unit *half;
+
+	if (u->type != DW_UT_skeleton && !dwarf_has(a, SLOT_DWO_NAME))
+		return NULL;
+	half = dwarf_split_join(&s->split, u);
+	if (!half && !s->counts.split_units++)
+		s->missing = dwarf_text(u, a, SLOT_DWO_NAME);
+	return half;
 }
 
 static void warn_of(struct scan *s, const struct err *e)
@@ -143,6 +163,7 @@ static void warn_of(struct scan *s, const struct err *e)
 static int scan_unit(struct scan *s, struct dwarf_unit *u, struct err *e)
 {
 	struct err problem = ERR_INIT;
+	struct dwarf_unit *half;
 	struct dwarf_attributes a;
 	int lines;
 
@@ -155,14 +176,13 @@ static int scan_unit(struct scan *s, struct dwarf_unit *u, struct err *e)
 	if (u->tag == DW_TAG_partial_unit) // what dwz shares between units
 		return 0;
 	s->counts.units++;
-	if (is_split(u, &a))
-		s->counts.split_units++;
+	half = other_half(s, u, &a);
 	lines = dwarf_lines_load(&s->functions.lines, u, &a, &problem);
 	if (lines < 0)
 		return err_nomem(e);
 	if (lines)
 		warn_of(s, &problem);
-	if (paint_unit(s, u, &a, e) || walk_unit(s, u, e))
+	if (paint_unit(s, u, &a, e) || walk_unit(s, half ? half : u, e))
 		return -1;
 	return collect_loose(s, e);
 }
@@ -211,9 +231,10 @@ static void tell(const struct scan *s)
 {
 	if (s->counts.split_units)
 		warn(s->warnings,
-		     "%s: the functions of %llu units are in .dwo files, which are not read: names come "
-		     "from symbols, inlined functions are missing",
-		     s->in->image->name, (unsigned long long)s->counts.split_units);
+		     "%s: the functions of %llu units are in .dwo files that were not given (the first: " STR_FMT
+		     "): names come from symbols, inlined functions are missing",
+		     s->in->image->name, (unsigned long long)s->counts.split_units, STR_ARG(s->missing));
+	dwarf_split_tell(&s->split, s->in->image->name, s->warnings);
 	if (!s->loose.left)
 		warn(s->warnings, "%s: too many units share line tables: lines of code without a function were left out",
 		     s->in->image->name);
@@ -229,7 +250,7 @@ static int open_file(struct scan *s, struct dwarf_file *f, struct elf_image *img
 	struct err problem = ERR_INIT;
 	bool cut;
 
-	if (dwarf_file_open(f, img, &cut, &problem)) {
+	if (dwarf_file_open(f, img, DWARF_SECTIONS, &cut, &problem)) {
 		*e = problem;
 		return -1;
 	}
@@ -245,9 +266,11 @@ static int run(struct scan *s, struct uhx_builder *b, struct err *e)
 	if (s->in->alternate) {
 		if (open_file(s, &s->alternate, s->in->alternate, e))
 			return -1;
-		s->alternate.number = 1;
+		s->alternate.number = ALTERNATE_NUMBER;
 		s->file.alternate = &s->alternate;
 	}
+	if (dwarf_split_open(&s->split, s->in->split, s->in->split_count, FIRST_SPLIT_NUMBER, s->warnings, e))
+		return -1;
 	s->loose.left = LOOSE_FACTOR * (uint64_t)s->file.line.n + MIB(1);
 	dwarf_functions_init(&s->functions, &s->file, b, s->in->symbols);
 	if (scan_units(s, e))
@@ -263,12 +286,13 @@ static void deinit(struct scan *s)
 	free(s->loose.items);
 	dwarf_file_close(&s->file);
 	dwarf_file_close(&s->alternate);
+	dwarf_split_close(&s->split);
 }
 
 int dwarf_scan(const struct dwarf_scan_input *in, struct uhx_builder *b, struct warnings *w,
 	       struct dwarf_counts *ret, struct err *e)
 {
-	struct scan s = {.in = in, .warnings = w};
+	struct scan s = {.in = in, .warnings = w, .split = DWARF_SPLIT_INIT, .missing = STR_EMPTY};
 	int result = run(&s, b, e);
 
 	s.counts.functions = s.functions.functions;

@@ -7,7 +7,7 @@
  *   inline chains  at each address the innermost scope whose ranges hold it; a later sibling before an
  *                  earlier one where they overlap, as llvm-symbolizer decides
  *   lines          of the function's own unit; where a unit has lines but no function (assembly, units
- *                  whose functions are in a .dwo file), the symbol at the address lends its name
+ *                  whose functions are in a .dwo file that is missing), the symbol at the address lends its name
  *
  * What no function and no symbol covers stays a hole, lines or not: it is padding.
  */
@@ -23,11 +23,13 @@ struct dwarf_scan_input {
 	struct elf_image *image;
 	struct elf_image *alternate;   /* what dwz shared, or NULL */
 	const struct symbols *symbols; /* finished */
+	struct elf_image *const *split; /* .dwp and .dwo files */
+	size_t split_count;
 };
 
 struct dwarf_counts {
 	uint64_t units;
-	uint64_t split_units; /* functions are in a .dwo file */
+	uint64_t split_units; /* functions are in a .dwo file that was not given */
 	uint64_t functions;
 	uint64_t inlined;
 };

@@ -5,6 +5,7 @@
 #include "symbolizer/indexer/dwarf_scan.h"
 #include "symbolizer/indexer/eh_frame_scan.h"
 #include "symbolizer/indexer/go_scan.h"
+#include "symbolizer/indexer/index_report.h"
 #include "symbolizer/indexer/plt_scan.h"
 #include "symbolizer/indexer/probe.h"
 
@@ -80,7 +81,7 @@ static int read_symbols(struct run *r, struct err *e)
 
 static int read_dwarf(struct run *r, struct elf_image *img, struct err *e)
 {
-	struct dwarf_scan_input in = {img, r->in->alternate, &r->symbols};
+	struct dwarf_scan_input in = {img, r->in->alternate, &r->symbols, r->in->split, r->in->split_count};
 	struct dwarf_counts counts;
 	struct build_id id;
 	struct str path;
@@ -166,32 +167,6 @@ static void collect_ids(struct run *r)
 		add_id(r, &exe->ids[exe->id_count - 1]);
 }
 
-static void write_report(const struct run *r, const struct uhx_counts *counts, struct json_out *j)
-{
-	json_obj(j);
-	json_kv_cstr(j, "format", "unhex-index/1");
-	probe_write_ids(r->ids, r->id_count, j);
-	json_kv_cstr(j, "quality", quality_name(r->quality));
-	json_key(j, "sources");
-	json_arr(j);
-	for (int s = SOURCE_COUNT - 1; s > SOURCE_NONE; s--)
-		if (counts->sources[s])
-			json_str_(j, str_from(frame_source_name((enum frame_source)s)));
-	json_end_arr(j);
-	json_kv_u64(j, "rows", counts->rows);
-	json_kv_u64(j, "functions", counts->functions);
-	json_kv_u64(j, "bytes", counts->bytes);
-	json_kv_u64(j, "cold_bytes", counts->cold_bytes);
-	json_key(j, "warnings");
-	warnings_write(r->in->warnings, j);
-	json_key(j, "sandbox");
-	json_obj(j);
-	json_kv_bool(j, "seccomp", r->in->sandbox.seccomp);
-	json_kv_bool(j, "landlock", r->in->sandbox.landlock);
-	json_end_obj(j);
-	json_end_obj(j);
-}
-
 static int build(struct run *r, struct json_out *report, struct err *e)
 {
 	const struct elf_image *exe = executable(r->in);
@@ -208,7 +183,8 @@ static int build(struct run *r, struct json_out *report, struct err *e)
 	meta.machine = str_from(elf_image_machine(exe, spare));
 	if (uhx_builder_write(r->builder, &meta, r->in->out_fd, &counts, e))
 		return -1;
-	write_report(r, &counts, report);
+	index_report_write(
+		&(struct index_report){&meta, &counts, r->in->warnings, r->in->sandbox}, report);
 	return 0;
 }
 

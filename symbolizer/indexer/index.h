@@ -16,6 +16,8 @@
 struct index_input {
 	struct elf_image *files[2]; /* the second may be NULL */
 	struct elf_image *alternate; /* what dwz shared between binaries, or NULL */
+	struct elf_image *const *split; /* .dwp and .dwo files, as many as split_count */
+	size_t split_count;
 	int out_fd;
 	struct sandbox_state sandbox;
 	struct warnings *warnings;

@@ -31,7 +31,7 @@ static Dwarf *open_one(struct elf_image *img, struct dwarf_file *file, const cha
 	bool cut;
 	int fd = name[0] == '/' ? io_open_read(name, &e) : indexing_fd(name);
 
-	if (fd < 0 || elf_image_open(img, fd, name, &e) || dwarf_file_open(file, img, &cut, &e))
+	if (fd < 0 || elf_image_open(img, fd, name, &e) || dwarf_file_open(file, img, DWARF_SECTIONS, &cut, &e))
 		fail_msg("%s", e.msg);
 	assert_false(cut);
 	libdw = dwarf_begin(fd, DWARF_C_READ);
@@ -347,7 +347,7 @@ static void test_tables(void **state)
 {
 	struct dwarf_file file = {.str = STR("\0abc\0"), .str_offsets = STR("\0\0\0\0\1\0\0\0\177\0\0\0"),
 				  .addr = STR("\1\2\3\4\5\6\7\10")};
-	struct dwarf_unit u = {.file = &file, .sizes = {.address = 8, .offset = 4}, .str_offsets_base = 4};
+	struct dwarf_unit u = {.file = &file, .addresses = &file, .sizes = {.address = 8, .offset = 4}, .str_offsets_base = 4};
 	struct dwarf_value v = {0, DW_FORM_strx1};
 	uint64_t address;
 

@@ -4,142 +4,10 @@
  * must be the one llvm-symbolizer prints. (tests/diff/compare.py does the same on any file, with
  * eu-addr2line as a second reference.)
  */
-#include "symbolizer/indexer/path.h"
-#include "tests/unit/indexing.h"
+#include "tests/unit/damage.h"
+#include "tests/unit/llvm_reference.h"
 #include "tests/unit/subject.h"
 #include <sys/mman.h>
-
-enum { ADDRESSES_MAX = 20000, STEP = 3, LINE_MAX_BYTES = 8192 };
-
-static struct frames frames;
-
-// The addresses to ask about, into asked.txt.
-static void choose_addresses(const char *file)
-{
-	FILE *out;
-	char *text;
-	char *save = NULL;
-	char path[256];
-
-	assert_int_equal(toolbox_run("nm -S --defined-only %s | awk '$3 ~ /[tTW]/ && NF == 4' >nm.txt", file), 0);
-	text = toolbox_read("nm.txt", NULL);
-	snprintf(path, sizeof(path), "%s/asked.txt", toolbox_dir);
-	out = fopen(path, "we");
-	assert_non_null(out);
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		unsigned long long start, size;
-
-		assert_int_equal(sscanf(line, "%llx %llx", &start, &size), 2);
-		for (unsigned long long at = start; at < start + size; at += STEP)
-			fprintf(out, "0x%llx\n", at);
-	}
-	fclose(out);
-	free(text);
-}
-
-static FILE *open_output(const char *name)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", toolbox_dir, name);
-	f = fopen(path, "re");
-	assert_non_null(f);
-	return f;
-}
-
-// "/a/./b.c:12:5" against a frame of ours.
-static bool same_place(const struct frame *ours, char *place)
-{
-	struct buf path = BUF_INIT(4096);
-	struct str file;
-	char *column = strrchr(place, ':');
-	char *line;
-	bool same;
-
-	assert_non_null(column);
-	*column = '\0';
-	line = strrchr(place, ':');
-	assert_non_null(line);
-	*line = '\0';
-	file = strcmp(place, "??") == 0 ? STR_EMPTY : str_from(place);
-	path_join(STR_EMPTY, file, &path);
-	same = str_eq(buf_str(&path), ours->file) && (uint32_t)strtoul(line + 1, NULL, 10) == ours->line;
-	buf_deinit(&path);
-	return same;
-}
-
-// What llvm calls a function is the symbol's name; ours may be an alias of it (two constructors).
-static bool same_stem(struct str a, const char *b)
-{
-	size_t n = strcspn(b, ".");
-
-	return a.n >= n && memcmp(a.p, b, n) == 0;
-}
-
-struct tally {
-	unsigned addresses;
-	unsigned frames;
-	unsigned names; // the same
-};
-
-// One answer: pairs of lines up to an empty one.
-static void compare_chain(FILE *reference, uint64_t address, struct tally *t)
-{
-	char name[LINE_MAX_BYTES];
-	char place[LINE_MAX_BYTES];
-	size_t depth = 0;
-
-	while (fgets(name, sizeof(name), reference) && name[0] != '\n') {
-		assert_non_null(fgets(place, sizeof(place), reference));
-		name[strcspn(name, "\n")] = '\0';
-		place[strcspn(place, "\n")] = '\0';
-		if (depth == 0 && strcmp(name, "??") == 0)
-			continue;
-		if (depth >= frames.n)
-			fail_msg("at 0x%llx: %zu frames, llvm-symbolizer has %s %s too",
-				 (unsigned long long)address, frames.n, name, place);
-		if (!same_place(&frames.frame[depth], place))
-			fail_msg("at 0x%llx: " STR_FMT ":%u, llvm-symbolizer says %s:…",
-				 (unsigned long long)address, STR_ARG(frames.frame[depth].file),
-				 frames.frame[depth].line, place);
-		t->names += same_stem(frames.frame[depth].system_name, name);
-		depth++;
-	}
-	assert_int_equal(depth, frames.n);
-	t->addresses++;
-	t->frames += (unsigned)depth;
-}
-
-static void compare(const char *file)
-{
-	struct tally t = {0};
-	struct indexing x;
-	char line[64];
-	FILE *asked;
-	FILE *answers;
-
-	choose_addresses(file);
-	assert_int_equal(toolbox_run("llvm-symbolizer --inlines --functions=linkage --no-demangle "
-				     "--obj=%s <asked.txt >llvm.txt", file), 0);
-	indexing_run(&x, file, NULL, NULL);
-	if (!x.index)
-		fail_msg("%s", x.error.msg);
-	asked = open_output("asked.txt");
-	answers = open_output("llvm.txt");
-	while (t.addresses < ADDRESSES_MAX && fgets(line, sizeof(line), asked)) {
-		uint64_t address = strtoull(line, NULL, 16);
-
-		uhx_lookup(x.index, address, &frames);
-		compare_chain(answers, address, &t);
-	}
-	print_message("%s: %u addresses, %u frames, %u names alike\n", file, t.addresses, t.frames, t.names);
-	assert_true(t.addresses > 100 && t.frames > t.addresses / 2);
-	assert_true(t.names * 100 >= t.frames * 90); // the rest: D1 and D2 of one destructor
-	fclose(asked);
-	fclose(answers);
-	indexing_deinit(&x);
-}
 
 static void compile_and_compare(const char *compiler, const char *flags)
 {
@@ -250,20 +118,6 @@ static void test_g1(void **state)
 	assert_true(str_is(frames.frame[0].function, "plain_c_function"));
 	assert_true(frames.frame[0].line > 0);
 	assert_true(str_has_suffix(frames.frame[0].file, STR("/tests/subjects/shapes.cc")));
-	indexing_deinit(&x);
-}
-
-static void test_split(void **state)
-{
-	struct indexing x;
-
-	(void)state;
-	assert_int_equal(toolbox_run("g++ -std=c++17 -O2 -g -gsplit-dwarf %s -o split && rm -f *.dwo",
-				     subject), 0);
-	indexing_run(&x, "split", NULL, NULL);
-	uhx_lookup(x.index, toolbox_nm("split", "main"), &frames);
-	assert_true(frames.n == 1 && frames.frame[0].line > 0);
-	assert_non_null(strstr(x.report.p, "are in .dwo files"));
 	indexing_deinit(&x);
 }
 
@@ -426,34 +280,7 @@ static void test_dwz(void **state)
 	indexing_deinit(&x);
 }
 
-// ---- damage ---------------------------------------------------------------------------------------------
-
 enum { FLIPS = 2000 };
-
-// Xorshift: the same flips each time.
-static uint32_t next_random(uint32_t *x)
-{
-	*x ^= *x << 13;
-	*x ^= *x >> 17;
-	*x ^= *x << 5;
-	return *x;
-}
-
-static size_t section_place(const char *file, const char *name, size_t *ret_size)
-{
-	unsigned long offset = 0;
-	unsigned long size = 0;
-	char *text;
-
-	assert_int_equal(toolbox_run("readelf -SW %s | sed 's/^.*] //' | awk '$1 == \"%s\" { print \"0x\" $4, "
-				     "\"0x\" $5 }' >place.txt", file, name), 0);
-	text = toolbox_read("place.txt", NULL);
-	if (text[0])
-		assert_int_equal(sscanf(text, "%lx %lx", &offset, &size), 2);
-	free(text);
-	*ret_size = size;
-	return offset;
-}
 
 // In memory, for there are thousands: an index or one clear error comes of it. Is it an index?
 static bool index_of(struct str bytes)
@@ -563,7 +390,7 @@ int main(void)
 		cmocka_unit_test(test_gcc_lto_dwarf4), cmocka_unit_test(test_gcc_dwarf64_type_units),
 		cmocka_unit_test(test_clang_dwarf5), cmocka_unit_test(test_clang_gc_sections),
 		cmocka_unit_test(test_lines_of_removed_code), cmocka_unit_test(test_zstd),
-		cmocka_unit_test(test_g1),	     cmocka_unit_test(test_split),
+		cmocka_unit_test(test_g1),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
 		cmocka_unit_test(test_siblings_that_are_children),
