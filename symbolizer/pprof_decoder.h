@@ -16,7 +16,7 @@
 enum { PPROF_OWN_FIELDS = 0, PPROF_KINDS = PROFILE_STRING + 1 };
 
 struct pprof_messages {
-	struct str *at;
+	struct str *at; /* what is in them; of samples and own fields, the fields themselves */
 	size_t n;
 };
 
