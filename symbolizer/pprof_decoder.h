@@ -30,6 +30,8 @@ struct pprof_decoder {
 	struct pprof_ids functions;
 	uint64_t id;     /* of the message read last; 0 where it had none */
 	size_t repeated; /* its fields that are not scalar */
+	char *numbers;   /* room for values and locations of the next samples */
+	size_t numbers_left;
 	struct err *e;
 };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Samples are nearly all of a profile: one pass over each, one piece of the arena for its numbers.
+// Samples are nearly all of a profile: one pass over each, and the numbers of many lie in one
+// block of memory.
 #include "symbolizer/pprof_decoder.h"
 #include "symbolizer/pprof_positions.h"
 
-enum { UNPACKED_AS_GOOD = 2 };
+enum { UNPACKED_AS_GOOD = 2, BLOCK_SIZE = 64 * 1024 };
 
 // A sample as it fills up.
 struct filling {
@@ -152,35 +153,49 @@ static int take_labels(struct pprof_decoder *d, struct filling *fill)
 	return 0;
 }
 
-/*
- * Values first, then locations, of which there cannot be more than there are bytes: what was not
- * needed is given back.
- */
-static int take_numbers(struct pprof_decoder *d, struct str bytes, struct filling *fill)
+static int add_block(struct pprof_decoder *d, size_t need)
 {
-	size_t values = d->p->sample_type_count * sizeof(*fill->s->values);
-	size_t depth = MIN(bytes.n, d->limits->stack_depth);
+	size_t size = MAX(need, (size_t)BLOCK_SIZE);
+
+	d->numbers = pprof_take_room(d, size, 1);
+	d->numbers_left = d->numbers ? size : 0;
+	return d->numbers ? 0 : -1;
+}
+
+// Values first, then locations, of which there cannot be more than there are bytes.
+static int begin_numbers(struct pprof_decoder *d, size_t bytes, struct pprof_sample *s)
+{
+	size_t depth = MIN(bytes, d->limits->stack_depth);
+	size_t need = d->p->sample_type_count * sizeof(*s->values) + depth * sizeof(*s->locations);
+
+	if (need > d->numbers_left && add_block(d, need))
+		return -1;
+	s->values = (int64_t *)d->numbers;
+	s->locations = (uint32_t *)(s->values + d->p->sample_type_count);
+	return 0;
+}
+
+// The next sample's begin where these end.
+static void end_numbers(struct pprof_decoder *d, const struct pprof_sample *s)
+{
+	size_t depth = (s->location_count + 1) & ~(size_t)1; // values are aligned
+	char *end = (char *)(s->locations + depth);
+
+	d->numbers_left -= MIN((size_t)(end - d->numbers), d->numbers_left);
+	d->numbers = end;
+}
+
+static int take_fields(struct pprof_decoder *d, struct str bytes, struct filling *fill)
+{
 	struct pb_reader r = pb_reader(bytes);
 	struct pb_field f;
 	int more;
 
-	fill->s->values = pprof_take_room(d, values + depth * sizeof(*fill->s->locations), 1);
-	if (!fill->s->values)
-		return -1;
-	fill->s->locations = (uint32_t *)(fill->s->values + d->p->sample_type_count);
 	while ((more = pb_next(&r, &f, d->e)) > 0) {
 		if (take_field(d, &f, &r, fill))
 			return -1;
 	}
 	return more;
-}
-
-// Its numbers take no more than this.
-static void trim(struct pprof_decoder *d, const struct pprof_sample *s)
-{
-	const uint32_t *end = s->locations + s->location_count;
-
-	arena_trim(d->arena, s->values, (size_t)((const char *)end - (const char *)s->values));
 }
 
 // May it be written as it is? Go does not pack one or two numbers; many would cost a third more bytes.
@@ -197,13 +212,13 @@ static int take_sample(struct pprof_decoder *d, struct str raw, struct pprof_sam
 	struct pb_field f;
 
 	*ret = (struct pprof_sample){0};
-	if (pb_next(&r, &f, d->e) < 0 || take_numbers(d, f.bytes, &fill))
+	if (pb_next(&r, &f, d->e) < 0 || begin_numbers(d, f.bytes.n, ret) ||
+	    take_fields(d, f.bytes, &fill))
 		return -1;
 	if (fill.values != d->p->sample_type_count)
 		return pprof_bad(d, "has %zu values for %zu sample types", fill.values,
 				 d->p->sample_type_count);
-	if (!fill.unknown.own)
-		trim(d, ret);
+	end_numbers(d, ret);
 	if (ret->label_count && take_labels(d, &fill))
 		return -1;
 	ret->unknown = fill.unknown.s;
