@@ -55,12 +55,12 @@ LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code 
 # ---- libraries: folder, what it links --------------------------------------------------------
 
 # libcurl (in base) and libdebuginfod (in upload-cli) are loaded when needed: base/lazy_library.h.
-PKG_base = libzstd libdeflate libcrypto jansson libseccomp libxxhash
+PKG_base = libzstd libdeflate libisal libcrypto jansson libseccomp libxxhash
 PKG_store = sqlite3
 PKG_debuginfod = libcurl
 PKG_server = libmicrohttpd
 PKG_agent-lite = libbpf
-PKG_symbolizer/indexer = libdw libelf
+PKG_symbolizer/indexer = libdw libelf liblzma
 EXTRA_symbolizer/indexer = -liberty
 
 FOLDERS = base symbolizer symbolizer/indexer store debuginfod server agent-lite upload-cli
@@ -94,7 +94,7 @@ UNIT = $(patsubst %.c,$(BUILD)/test/%,$(UNIT_SRC))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help deps demo test check unit e2e bench lint install clean check-asan check-tsan \
-	coverage compile_commands.json
+	check-diff coverage compile_commands.json
 
 all: $(PROGRAMS)
 
@@ -109,6 +109,7 @@ help:
 ## make bench           time and memory beside every symbolizer found here; ONLY=kernel (libc, pprof, server, agent)
 ## make lint            layers, headers alone, sizes, shellcheck, gcc -fanalyzer, clang-tidy
 ## make fuzz            libFuzzer targets over their kept corpora; FUZZ_SECONDS=60 each
+## make check-diff      100,000 addresses of large binaries against llvm-symbolizer and eu-addr2line (long)
 ## make coverage        line coverage of the tests
 ## make install         DESTDIR= PREFIX=
 ## make deps            install the build's Debian packages (the list is ci/packages.txt)
@@ -207,6 +208,8 @@ coverage:
 	@ci/run.sh coverage
 fuzz:
 	@ci/run.sh fuzz
+check-diff:
+	@ci/run.sh diff
 
 compile_commands.json:
 	@$(MAKE) -s --no-print-directory -Bn V=1 all | tests/compile-commands.sh >$@

@@ -28,10 +28,17 @@ static int put_text(struct pprof_functions *fs, struct str *s, bool copy, uint32
 static int make_key(struct pprof_functions *fs, struct pprof_function *f, bool copy,
 		    struct function_key *ret)
 {
+	bool mangled = f->system_name.p != f->name.p || f->system_name.n != f->name.n;
+
 	*ret = (struct function_key){.start_line = f->start_line};
-	if (put_text(fs, &f->name, copy, &ret->name) ||
-	    put_text(fs, &f->system_name, copy, &ret->system_name))
+	if (put_text(fs, &f->name, copy, &ret->name))
 		return -1;
+	if (!mangled) {
+		f->system_name = f->name;
+		ret->system_name = ret->name;
+	} else if (put_text(fs, &f->system_name, copy, &ret->system_name)) {
+		return -1;
+	}
 	return put_text(fs, &f->filename, copy, &ret->filename);
 }
 
@@ -98,7 +105,7 @@ void pprof_functions_deinit(struct pprof_functions *fs)
 	str_set_deinit(&fs->keys);
 }
 
-int pprof_functions_put(struct pprof_functions *fs, const struct pprof_function *f, uint32_t *ret)
+static int put(struct pprof_functions *fs, const struct pprof_function *f, uint32_t *ret)
 {
 	struct pprof_function own = *f;
 	struct function_key key;
@@ -111,6 +118,36 @@ int pprof_functions_put(struct pprof_functions *fs, const struct pprof_function 
 	if (is_new < 0)
 		return -1;
 	return is_new ? append(fs, &own) : 0;
+}
+
+static uint32_t *recent_of(struct pprof_functions *fs, const struct pprof_function *f)
+{
+	uint64_t where = (uintptr_t)f->name.p * 31 + (uintptr_t)f->filename.p +
+			 (uint64_t)f->start_line;
+
+	// Fibonacci hashing: the upper bits are the good ones.
+	return &fs->recent[(where * 0x9e3779b97f4a7c15) >> 32 & (PPROF_FUNCTIONS_RECENT - 1)];
+}
+
+// By content: other text may lie there by now.
+static bool is_known(const struct pprof_function *item, const struct pprof_function *f)
+{
+	return item->start_line == f->start_line && str_eq(item->name, f->name) &&
+	       str_eq(item->system_name, f->system_name) && str_eq(item->filename, f->filename);
+}
+
+int pprof_functions_put(struct pprof_functions *fs, const struct pprof_function *f, uint32_t *ret)
+{
+	uint32_t *recent = recent_of(fs, f);
+
+	if (*recent && is_known(&fs->items[*recent - 1], f)) {
+		*ret = *recent - 1;
+		return 0;
+	}
+	if (put(fs, f, ret))
+		return -1;
+	*recent = *ret + 1;
+	return 0;
 }
 
 int pprof_functions_lines(struct pprof_functions *fs, const struct frames *f,

@@ -14,6 +14,8 @@
 #include "symbolizer/pprof.h"
 #include "symbolizer/str_set.h"
 
+enum { PPROF_FUNCTIONS_RECENT = 1024 };
+
 struct pprof_functions {
 	struct arena *arena;
 	struct pprof_function *items; /* positions are what lines refer to */
@@ -23,6 +25,8 @@ struct pprof_functions {
 	struct str_set keys;
 	uint32_t *by_key; /* the position of each key's function */
 	size_t by_key_cap;
+	/* Position + 1, by where the text of what was put lay: most functions are put again and again. */
+	uint32_t recent[PPROF_FUNCTIONS_RECENT];
 };
 
 /* Starts from the functions that p has. All of these return -1 when out of memory (or arena). */

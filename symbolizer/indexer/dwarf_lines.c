@@ -3,32 +3,24 @@
 
 #include "base/mem.h"
 #include "symbolizer/indexer/path.h"
-#include <dwarf.h>
 
-static struct str section_bytes(struct elf_image *img, const char *name, const char *old_name)
-{
-	const struct elf_section *s = elf_image_section(img, name);
-	struct str bytes;
+enum { DECODE_FACTOR = 8 }; // each byte of the section may be decoded as often
 
-	if (!s)
-		s = elf_image_section(img, old_name);
-	return s && elf_image_data(img, s, &bytes, NULL) == 0 ? bytes : STR_EMPTY;
-}
-
-void dwarf_lines_init(struct dwarf_lines *l, struct elf_image *img, struct uhx_builder *b)
+void dwarf_lines_init(struct dwarf_lines *l, struct dwarf_file *file, struct uhx_builder *b)
 {
 	*l = (struct dwarf_lines){
-		.image = img,
+		.image = file->image,
 		.sections =
 			{
-				.line = section_bytes(img, ".debug_line", ".zdebug_line"),
-				.line_str = section_bytes(img, ".debug_line_str", ".zdebug_line_str"),
-				.str = section_bytes(img, ".debug_str", ".zdebug_str"),
-				.big_endian = img->header.e_ident[EI_DATA] == ELFDATA2MSB,
+				.line = file->line,
+				.line_str = file->line_str,
+				.str = file->str,
+				.big_endian = file->big_endian,
 			},
 		.program = LINE_PROGRAM_INIT,
 		.relative = BUF_INIT(PATH_TEXT_MAX),
 		.path = BUF_INIT(PATH_TEXT_MAX),
+		.bytes_left = DECODE_FACTOR * (uint64_t)file->line.n + MIB(1),
 		.builder = b,
 	};
 }
@@ -37,14 +29,14 @@ void dwarf_lines_deinit(struct dwarf_lines *l)
 {
 	line_program_deinit(&l->program);
 	free(l->spans);
-	free(l->sequence);
+	free(l->spare);
 	free(l->file_ids);
 	free(l->file_known);
 	buf_deinit(&l->relative);
 	buf_deinit(&l->path);
 }
 
-// ---- files --------------------------------------------------------------------------------------
+// ---- files --------------------------------------------------------------------------------------------
 
 static int forget_files(struct dwarf_lines *l, struct err *e)
 {
@@ -95,121 +87,209 @@ static int add_span(struct dwarf_lines *l, const struct line_span *span)
 		last->end = span->end;
 		return 0;
 	}
-	if (mem_grow(&l->spans, &l->cap, l->n + 1, sizeof(*l->spans), LINE_SPANS_MAX))
+	if (l->n == l->cap && mem_grow(&l->spans, &l->cap, l->n + 1, sizeof(*l->spans), LINE_SPANS_MAX))
 		return -1;
 	l->spans[l->n++] = *span;
 	return 0;
 }
 
-static int add_row_span(struct dwarf_lines *l, const struct line_row *row, uint64_t end)
+// The last row reaches to `end`.
+static int close_row(struct dwarf_lines *l, uint64_t end)
 {
-	struct line_span span = {
+	const struct line_row *row = &l->sequence.last;
+	struct line_span span = {.start = row->address, .end = MIN(end, l->sequence.code_end)};
+
+	if (span.start >= span.end)
+		return 0;
+	span.file = dwarf_lines_file(l, row->file);
+	span.line = row->line <= INT32_MAX ? row->line : 0;
+	span.column = row->column <= INT32_MAX ? row->column : 0;
+	return add_span(l, &span);
+}
+
+// What a sequence says about addresses behind its end does not count.
+static void cut_spans(struct dwarf_lines *l, uint64_t end)
+{
+	end = MAX(end, l->sequence.start);
+	while (l->n > l->sequence.first && l->spans[l->n - 1].start >= end)
+		l->n--;
+	if (l->n && l->spans[l->n - 1].end > end && l->spans[l->n - 1].start < end)
+		l->spans[l->n - 1].end = end;
+}
+
+static void open_sequence(struct dwarf_lines *l, const struct line_row *row)
+{
+	l->sequence = (struct line_sequence){
+		.last = *row,
+		.open = true,
 		.start = row->address,
-		.end = end,
-		.file = dwarf_lines_file(l, row->file),
-		.line = row->line <= INT32_MAX ? row->line : 0,
-		.column = row->column <= INT32_MAX ? row->column : 0,
+		.code_end = elf_image_code_end(l->image, row->address),
+		.first = l->n,
 	};
-
-	return span.start < span.end ? add_span(l, &span) : 0;
 }
 
-static int add_sequence(struct dwarf_lines *l, uint64_t end)
+static int take_row(struct dwarf_lines *l, const struct line_row *row)
 {
-	uint64_t code_end;
+	struct line_sequence *q = &l->sequence;
 
-	if (!l->row_count)
+	if (!q->open) {
+		if (!row->end_sequence)
+			open_sequence(l, row);
 		return 0;
-	code_end = elf_image_code_end(l->image, l->sequence[0].address);
-	end = MIN(end, code_end); // 0: not code
-	for (size_t i = 0; i < l->row_count; i++) {
-		uint64_t next = i + 1 < l->row_count ? l->sequence[i + 1].address : end;
-
-		if (add_row_span(l, &l->sequence[i], MIN(next, end)))
-			return -1;
 	}
-	return 0;
-}
-
-static int take_row(void *ctx, const struct line_row *row)
-{
-	struct dwarf_lines *l = ctx;
-
 	if (row->end_sequence) {
-		int rc = add_sequence(l, row->address);
-
-		l->row_count = 0;
-		return rc;
+		q->open = false;
+		if (row->address < q->last.address) {
+			cut_spans(l, row->address);
+			return 0;
+		}
+		return close_row(l, row->address);
 	}
-	if (l->row_count && row->address < l->sequence[l->row_count - 1].address)
+	if (row->address < q->last.address)
 		return 0;
-	if (mem_grow(&l->sequence, &l->row_cap, l->row_count + 1, sizeof(*l->sequence), LINE_SPANS_MAX))
+	if (row->address > q->last.address && close_row(l, row->address))
 		return -1;
-	l->sequence[l->row_count++] = *row;
+	q->last = *row;
 	return 0;
 }
 
-static int by_start(const void *a, const void *b)
+static int take_rows(void *ctx, const struct line_row *rows, size_t n)
 {
-	const struct line_span *x = a;
-	const struct line_span *y = b;
-
-	if (x->start != y->start)
-		return x->start < y->start ? -1 : 1;
-	return x->end < y->end ? -1 : x->end > y->end;
+	for (size_t i = 0; i < n; i++)
+		if (take_row(ctx, &rows[i]))
+			return -1;
+	return 0;
 }
 
-static bool is_sorted(const struct dwarf_lines *l)
+// ---- sorting: sequences come in any order, each sorted in itself --------------------------------------
+
+static bool before(const struct line_span *a, const struct line_span *b)
 {
-	for (size_t i = 1; i < l->n; i++)
-		if (l->spans[i].start < l->spans[i - 1].end)
-			return false;
-	return true;
+	return a->start != b->start ? a->start < b->start : a->end < b->end;
 }
 
-// Sequences come in any order. Should two overlap, the one that starts later is believed.
-static void order_spans(struct dwarf_lines *l)
+// Behind the last of those from `i` on that are sorted.
+static size_t run_end(const struct line_span *spans, size_t i, size_t n)
 {
-	if (is_sorted(l))
-		return;
-	qsort(l->spans, l->n, sizeof(*l->spans), by_start);
+	for (i++; i < n && !before(&spans[i], &spans[i - 1]); i++)
+		;
+	return MIN(i, n);
+}
+
+static void merge(const struct line_span *from, size_t i, size_t middle, size_t end, struct line_span *to)
+{
+	size_t k = middle;
+
+	for (size_t at = i; at < end; at++)
+		to[at] = k == end || (i < middle && !before(&from[k], &from[i])) ? from[i++] : from[k++];
+}
+
+// Merges neighbouring runs into the spare.
+static void merge_runs(struct dwarf_lines *l)
+{
+	for (size_t i = 0; i < l->n;) {
+		size_t middle = run_end(l->spans, i, l->n);
+		size_t end = middle < l->n ? run_end(l->spans, middle, l->n) : middle;
+
+		merge(l->spans, i, middle, end, l->spare);
+		i = end;
+	}
+}
+
+static int sort_spans(struct dwarf_lines *l)
+{
+	while (run_end(l->spans, 0, l->n) < l->n) {
+		struct line_span *spans = l->spans;
+		size_t cap = l->cap;
+
+		if (mem_grow(&l->spare, &l->spare_cap, l->n, sizeof(*l->spare), LINE_SPANS_MAX))
+			return -1;
+		merge_runs(l);
+		l->spans = l->spare;
+		l->cap = l->spare_cap;
+		l->spare = spans;
+		l->spare_cap = cap;
+	}
+	return 0;
+}
+
+// Should two sequences overlap, the one that starts later is believed.
+static int order_spans(struct dwarf_lines *l)
+{
+	if (!l->n)
+		return 0;
+	if (sort_spans(l))
+		return -1;
 	for (size_t i = 0; i + 1 < l->n; i++)
 		l->spans[i].end = MIN(l->spans[i].end, l->spans[i + 1].start);
+	return 0;
 }
 
-static bool table_offset(struct dwarf_lines *l, Dwarf_Die *unit, uint64_t *ret)
-{
-	Dwarf_Attribute attr;
-	Dwarf_Die self;
-	Dwarf_Word offset;
+// ---- loading ------------------------------------------------------------------------------------------
 
-	if (!dwarf_attr(unit, DW_AT_stmt_list, &attr) || dwarf_formudata(&attr, &offset))
-		return false;
-	dwarf_diecu(unit, &self, &l->sections.address_size, NULL);
-	l->comp_dir = str_from(dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr)));
-	*ret = offset;
-	return true;
+static int parse(struct dwarf_lines *l, uint64_t offset, struct err *e)
+{
+	int rc;
+
+	if (!l->bytes_left)
+		return err_set(e, ERR_TOO_LARGE, "line table at 0x%llx: too many units share theirs",
+			       (unsigned long long)offset);
+	rc = line_program_parse(&l->program, &l->sections, offset, e);
+	l->bytes_left -= MIN(l->bytes_left, l->program.bytes);
+	return rc;
 }
 
-int dwarf_lines_load(struct dwarf_lines *l, Dwarf_Die *unit, struct err *e)
+static int load(struct dwarf_lines *l, uint64_t offset, struct err *e)
 {
-	uint64_t offset;
-
-	l->n = 0;
-	l->row_count = 0;
-	l->program.file_count = 0;
-	if (!table_offset(l, unit, &offset))
-		return 0;
-	if (line_program_parse(&l->program, &l->sections, offset, e)) {
+	if (parse(l, offset, e)) {
 		l->program.file_count = 0;
 		return e->kind == ERR_NOMEM ? -1 : 1;
 	}
 	if (forget_files(l, e))
 		return -1;
-	if (line_program_run(&l->program, take_row, l))
+	if (line_program_run(&l->program, take_rows, l))
 		return err_nomem(e);
-	order_spans(l);
-	return 0;
+	if (l->sequence.open) // it does not end: nobody knows how far it goes
+		cut_spans(l, 0);
+	return order_spans(l) ? err_nomem(e) : 0;
+}
+
+static void forget_table(struct dwarf_lines *l)
+{
+	l->n = 0;
+	l->sequence.open = false;
+	l->program.file_count = 0;
+	l->loaded = false;
+	l->problem = ERR_INIT;
+}
+
+static bool is_loaded(const struct dwarf_lines *l, uint64_t offset, struct str comp_dir, uint8_t address_size)
+{
+	return l->loaded && l->offset == offset && str_eq(l->comp_dir, comp_dir) &&
+	       l->sections.address_size == address_size;
+}
+
+int dwarf_lines_load(struct dwarf_lines *l, const struct dwarf_unit *u, const struct dwarf_attributes *a,
+		     struct err *e)
+{
+	struct str comp_dir = dwarf_text(u, a, SLOT_COMP_DIR);
+	uint64_t offset;
+
+	if (!dwarf_has(a, SLOT_STMT_LIST) || !dwarf_unsigned(&a->value[SLOT_STMT_LIST], &offset)) {
+		forget_table(l);
+		return 0;
+	}
+	if (!is_loaded(l, offset, comp_dir, u->sizes.address)) {
+		forget_table(l);
+		l->sections.address_size = u->sizes.address;
+		l->comp_dir = comp_dir;
+		l->offset = offset;
+		l->outcome = load(l, offset, &l->problem);
+		l->loaded = l->outcome >= 0;
+	}
+	if (l->outcome)
+		*e = l->problem;
+	return l->outcome;
 }
 
 // ---- spans to rows of the index -----------------------------------------------------------------

@@ -19,9 +19,6 @@
 #include "symbolizer/indexer/dwarf_scopes.h"
 #include "symbolizer/indexer/symtab_scan.h"
 #include "symbolizer/indexer/uhx_builder.h"
-#include <elfutils/libdw.h>
-
-enum { DWARF_CHAIN_MAX = 16 };
 
 struct dwarf_names {
 	struct uhx_builder *builder;
@@ -31,13 +28,13 @@ struct dwarf_names {
 	struct buf text;
 };
 
-void dwarf_names_init(struct dwarf_names *n, struct uhx_builder *b, const struct symbols *symbols,
-		      Dwarf *main);
+void dwarf_names_init(struct dwarf_names *n, struct uhx_builder *b, const struct symbols *symbols);
 void dwarf_names_deinit(struct dwarf_names *n);
 
-/* A function with code of its own, which begins at `entry`. 0 when out of memory. */
-uhx_id dwarf_names_function(struct dwarf_names *n, Dwarf_Die *die, uint64_t entry);
+/* A function with code of its own, which begins at `start`; its attributes were read. 0 when out of memory. */
+uhx_id dwarf_names_function(struct dwarf_names *n, const struct dwarf_entry *d,
+			    const struct dwarf_attributes *a, uint64_t start);
 /* A function that was inlined; `origin` is the entry its DW_AT_abstract_origin names. */
-uhx_id dwarf_names_inlined(struct dwarf_names *n, Dwarf_Die *origin);
+uhx_id dwarf_names_inlined(struct dwarf_names *n, const struct dwarf_entry *origin);
 
 #endif

@@ -91,6 +91,8 @@ int elf_notes_ids(struct elf_image *img, struct err *e)
 		img->ids[img->id_count++] = f.gnu;
 	if (f.has_go)
 		img->ids[img->id_count++] = f.go;
+	if (img->fd < 0)
+		return 0;
 	if (build_id_htl(img->fd, &img->ids[img->id_count], e))
 		return err_wrap(e, "%s", img->name);
 	img->id_count++;

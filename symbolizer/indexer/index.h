@@ -15,6 +15,8 @@
 struct index_input {
 	struct elf_image *files[2]; /* the second may be NULL */
 	struct elf_image *alternate; /* what dwz shared between binaries, or NULL */
+	struct elf_image *const *split; /* .dwp and .dwo files, as many as split_count */
+	size_t split_count;
 	int out_fd;
 	struct sandbox_state sandbox;
 	struct warnings *warnings;
@@ -22,7 +24,7 @@ struct index_input {
 
 /*
  * Writes the index to out_fd and the report ("unhex-index/1") to `report`. ERR_ID_MISMATCH where both
- * files carry build IDs and share none; ERR_UNSUPPORTED for relocatable objects; else as the readers and
+ * files carry build IDs and share none; ERR_UNSUPPORTED for core files; else as the readers and
  * uhx_builder_write().
  */
 int index_run(const struct index_input *in, struct json_out *report, struct err *e) MUST_CHECK;

@@ -6,17 +6,21 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/opt.h"
 #include "base/sandbox.h"
 #include "symbolizer/indexer/debug_dir.h"
 #include "symbolizer/indexer/elf_image.h"
 #include "symbolizer/indexer/extract.h"
+#include "symbolizer/indexer/gsym_image.h"
+#include "symbolizer/indexer/gsym_index.h"
 #include "symbolizer/indexer/index.h"
 #include "symbolizer/indexer/input_file.h"
 #include "symbolizer/indexer/probe.h"
 #include "symbolizer/indexer/publisher.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { REPORT_MAX = 16 << 20, PATH_SIZE = 4096 };
 
@@ -26,6 +30,7 @@ static char *arg_output;
 static struct opt_list arg_debug_dirs;
 static char *arg_alt;
 static char *arg_dwp;
+static struct opt_list arg_dwo;
 static uint64_t arg_max_memory;
 static uint64_t arg_max_cpu_ms;
 
@@ -42,7 +47,9 @@ static struct opt options[] = {
 	{.name = "alt", .type = OPT_STRING, .target = &arg_alt, .arg = "FILE",
 	 .help = "the file that dwz shared between debug files"},
 	{.name = "dwp", .type = OPT_STRING, .target = &arg_dwp, .arg = "FILE",
-	 .help = "split DWARF package (accepted, not read yet)"},
+	 .help = "package of split DWARF; without it ELF.dwp where there is one"},
+	{.name = "dwo", .type = OPT_LIST, .target = &arg_dwo, .arg = "FILE",
+	 .help = "split DWARF of some units; may repeat"},
 	{.name = "max-memory", .type = OPT_SIZE, .target = &arg_max_memory, .fallback = "4GiB",
 	 .arg = "SIZE", .group = "Limits", .help = "address space"},
 	{.name = "max-cpu", .type = OPT_DURATION_MS, .target = &arg_max_cpu_ms, .fallback = "300s",
@@ -53,6 +60,7 @@ static struct opt options[] = {
 static struct opt_table table = {
 	.opts = options,
 	.usage = "unhex-indexer [OPTION]... -o OUT.uhx ELF [DEBUG_ELF]\n"
+		 "       unhex-indexer -o OUT.uhx GSYM\n"
 		 "       unhex-indexer --probe ELF\n"
 		 "       unhex-indexer --extract -o OUT.debug ELF",
 	.intro = "Reads ELF and DWARF inside a sandbox and writes an index of names by address.\n"
@@ -64,10 +72,22 @@ static struct opt_table table = {
 
 enum { FILE_ELF, FILE_DEBUG, FILE_ALT, FILE_COUNT };
 
+// A .dwp or .dwo file.
+struct split_file {
+	const char *name;
+	int fd;
+	struct elf_image image;
+};
+
 struct job {
 	const char *names[FILE_COUNT]; // NULL: not given, not found
 	int fds[FILE_COUNT];
 	char found[FILE_COUNT][PATH_SIZE];
+	struct split_file *split;
+	size_t split_count;
+	struct elf_image **split_images; // of those that could be opened
+	size_t split_image_count;
+	char package[PATH_SIZE]; // the one beside ELF
 	int out_fd;
 	struct sandbox_limits limits;
 	struct sandbox_state sandbox;
@@ -140,11 +160,57 @@ static int look_for_debug_files(struct job *job, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+static int add_split(struct job *job, const char *name, struct err *e)
+{
+	int fd = input_file_open(name, e);
+
+	if (fd < 0)
+		return -1;
+	job->split[job->split_count++] = (struct split_file){name, fd, ELF_IMAGE_INIT};
+	return 0;
+}
+
+// As debuggers do: "prog.dwp" for "prog", or for its debug file. Where there is none nothing is said.
+static int add_package_beside(struct job *job, const char *elf, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	int inherited;
+	int n = snprintf(job->package, sizeof(job->package), "%s.dwp", elf);
+
+	if (n < 0 || (size_t)n >= sizeof(job->package) || inherited_fd(elf, &inherited, &ignored))
+		return 0;
+	return access(job->package, R_OK) == 0 ? add_split(job, job->package, e) : 0;
+}
+
+// Whoever names a package or .dwo files need not have a look for one done.
+static int open_split(struct job *job, struct err *e)
+{
+	size_t n = arg_dwo.n + 1;
+
+	job->split = mem_calloc(n, sizeof(*job->split));
+	job->split_images = mem_calloc(n, sizeof(struct elf_image *));
+	if (!job->split || !job->split_images)
+		return err_nomem(e);
+	if (arg_dwp && add_split(job, arg_dwp, e))
+		return -1;
+	for (size_t i = 0; i < arg_dwo.n; i++)
+		if (add_split(job, arg_dwo.items[i], e))
+			return -1;
+	if (!job->split_count && add_package_beside(job, job->names[FILE_ELF], e))
+		return -1;
+	if (!job->split_count && job->names[FILE_DEBUG])
+		return add_package_beside(job, job->names[FILE_DEBUG], e);
+	return 0;
+}
+
 // A copy or an index in place of what it was made from would be a loss.
 static int check_output(const struct job *job, struct err *e)
 {
 	for (int i = 0; i < FILE_COUNT; i++)
 		if (job->fds[i] >= 0 && output_file_is(arg_output, job->fds[i]))
+			return err_set(e, ERR_USAGE, "-o %s is the file to read", arg_output);
+	for (size_t i = 0; i < job->split_count; i++)
+		if (output_file_is(arg_output, job->split[i].fd))
 			return err_set(e, ERR_USAGE, "-o %s is the file to read", arg_output);
 	return 0;
 }
@@ -154,9 +220,10 @@ static int open_all(struct job *job, char **names, size_t n, struct err *e)
 	if (open_one(job, FILE_ELF, names[0], e) || (n > 1 && open_one(job, FILE_DEBUG, names[1], e)) ||
 	    (arg_alt && open_one(job, FILE_ALT, arg_alt, e)))
 		return -1;
-	if (arg_dwp)
-		warn(&job->warnings, "%s: DWARF packages are not read yet", arg_dwp);
-	if (arg_debug_dirs.n && !arg_probe && !arg_extract && look_for_debug_files(job, e))
+	if (arg_debug_dirs.n && !arg_probe && !arg_extract && !gsym_image_is(job->fds[FILE_ELF]) &&
+	    look_for_debug_files(job, e))
+		return -1;
+	if (!arg_probe && !arg_extract && open_split(job, e))
 		return -1;
 	return arg_output ? check_output(job, e) : 0;
 }
@@ -166,6 +233,16 @@ static int load_images(struct job *job, struct err *e)
 	for (int i = 0; i < FILE_COUNT; i++)
 		if (job->names[i] && elf_image_open(&job->images[i], job->fds[i], job->names[i], e))
 			return -1;
+	// a bad one costs its own functions, not the index
+	for (size_t i = 0; i < job->split_count; i++) {
+		struct split_file *s = &job->split[i];
+		struct err problem = ERR_INIT;
+
+		if (elf_image_open(&s->image, s->fd, s->name, &problem) == 0)
+			job->split_images[job->split_image_count++] = &s->image;
+		else
+			warn(&job->warnings, "%s: %s", s->name, problem.msg);
+	}
 	return 0;
 }
 
@@ -174,6 +251,8 @@ static int make_index(struct job *job, struct json_out *j, struct err *e)
 	struct index_input in = {
 		.files = {&job->images[FILE_ELF], job->names[FILE_DEBUG] ? &job->images[FILE_DEBUG] : NULL},
 		.alternate = job->names[FILE_ALT] ? &job->images[FILE_ALT] : NULL,
+		.split = job->split_images,
+		.split_count = job->split_image_count,
 		.out_fd = job->out_fd,
 		.sandbox = job->sandbox,
 		.warnings = &job->warnings,
@@ -182,14 +261,35 @@ static int make_index(struct job *job, struct json_out *j, struct err *e)
 	return index_run(&in, j, e);
 }
 
+static int work_gsym(struct job *job, struct json_out *j, struct err *e)
+{
+	struct gsym_index_input in = {
+		.name = job->names[FILE_ELF],
+		.fd = job->fds[FILE_ELF],
+		.out_fd = job->out_fd,
+		.sandbox = job->sandbox,
+		.warnings = &job->warnings,
+	};
+
+	if (arg_probe || arg_extract)
+		return err_set(e, ERR_NOT_ELF, "%s: not an ELF file but GSYM, of which only an index can be made",
+			       in.name);
+	if (job->names[FILE_DEBUG] || job->names[FILE_ALT])
+		return err_set(e, ERR_USAGE, "%s is a GSYM file: it is indexed alone", in.name);
+	return gsym_index_run(&in, j, e);
+}
+
 static int work(struct job *job, struct err *e)
 {
 	struct json_out j = JSON_OUT(&job->report);
+	bool gsym = gsym_image_is(job->fds[FILE_ELF]);
 	int rc = 0;
 
-	if (load_images(job, e))
+	if (!gsym && load_images(job, e))
 		return -1;
-	if (arg_probe)
+	if (gsym)
+		rc = work_gsym(job, &j, e);
+	else if (arg_probe)
 		probe_write(&job->images[FILE_ELF], &j);
 	else if (arg_extract)
 		rc = extract_run(&job->images[FILE_ELF], job->out_fd, &j, e);
@@ -219,6 +319,10 @@ static void job_deinit(struct job *job)
 {
 	for (int i = 0; i < FILE_COUNT; i++)
 		elf_image_close(&job->images[i]);
+	for (size_t i = 0; i < job->split_count; i++)
+		elf_image_close(&job->split[i].image);
+	free(job->split);
+	free(job->split_images);
 	buf_deinit(&job->report);
 }
 

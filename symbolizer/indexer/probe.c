@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/probe.h"
 
 #include "symbolizer/indexer/dwarf_probe.h"
+#include "symbolizer/indexer/eh_frame_scan.h"
 #include "symbolizer/indexer/go_scan.h"
 
 static bool has_symbols(struct elf_image *img, uint32_t type)
@@ -23,7 +24,7 @@ static enum quality best_quality(const struct probe_facts *f, const struct dwarf
 		return d->types ? QUALITY_DWARF : QUALITY_G1;
 	if (f->gopclntab)
 		return QUALITY_GOPCLNTAB;
-	if (f->symtab)
+	if (f->symtab || f->debugdata)
 		return QUALITY_SYMTAB;
 	if (f->dynsym)
 		return QUALITY_DYNSYM;
@@ -40,7 +41,7 @@ struct probe_facts probe_facts(struct elf_image *img)
 		.symtab = has_symbols(img, SHT_SYMTAB),
 		.dynsym = has_symbols(img, SHT_DYNSYM),
 		.gopclntab = go_scan_has_table(img),
-		.eh_frame = elf_image_has(img, ".eh_frame"),
+		.eh_frame = eh_frame_scan_has(img),
 		.debugdata = elf_image_has(img, ".gnu_debugdata"),
 		.text = elf_image_has(img, ".text"),
 	};
@@ -190,13 +191,14 @@ void probe_write(struct elf_image *img, struct json_out *j)
 {
 	struct probe_facts f = probe_facts(img);
 	struct str link;
+	uint32_t crc;
 
 	json_obj(j);
 	write_identity(img, j);
 	write_headers(img, j);
 	write_sections(img, j);
 	write_facts(&f, j);
-	if (elf_image_debuglink(img, &link))
+	if (elf_image_debuglink(img, &link, &crc))
 		json_kv_str(j, "debuglink", link);
 	write_needs(img, &f, j);
 	json_kv_u64(j, "size", img->size);

@@ -27,7 +27,7 @@ static bool is_function(const GElf_Sym *sym, const char *name)
 }
 
 // "memcpy@@GLIBC_2.14" is memcpy to whoever reads a profile.
-static struct str display_name(const char *name)
+struct str symbol_display_name(const char *name)
 {
 	struct str s = str_from(name);
 	const char *at = s.n > 1 ? memchr(s.p + 1, '@', s.n - 1) : NULL;
@@ -37,33 +37,84 @@ static struct str display_name(const char *name)
 	return s;
 }
 
-static uint64_t address_of(const struct elf_image *img, const GElf_Sym *sym)
+// A table of symbols and what it takes to read it.
+struct table {
+	const struct elf_image *img;
+	const struct elf_section *section;
+	Elf_Data *data;
+	Elf_Data *extended; // section numbers beyond 0xff00; may be NULL
+	enum frame_source source;
+};
+
+static const struct elf_section *section_of(const struct table *t, const GElf_Sym *sym, Elf32_Word extended)
 {
-	// The lowest bit of an ARM function says "Thumb".
-	return img->header.e_machine == EM_ARM ? sym->st_value & ~UINT64_C(1) : sym->st_value;
+	Elf32_Word number = sym->st_shndx == SHN_XINDEX	    ? extended
+			    : sym->st_shndx < SHN_LORESERVE ? sym->st_shndx
+							    : 0;
+
+	return number && number <= t->img->section_count ? &t->img->sections[number - 1] : NULL;
 }
 
-static int add_symbol(struct symbols *s, const struct elf_image *img, const GElf_Sym *sym,
-		      const char *name, enum frame_source source, struct err *e)
+static uint64_t address_of(const struct elf_image *img, const GElf_Sym *sym, const struct elf_section *in)
 {
-	uint64_t start = address_of(img, sym);
+	uint64_t address = sym->st_value;
+
+	if (img->header.e_type == ET_REL && in)
+		address += in->header.sh_addr;
+	// The lowest bit of an ARM function says "Thumb".
+	return img->header.e_machine == EM_ARM ? address & ~UINT64_C(1) : address;
+}
+
+// How far a symbol may reach: to the end of its section, which code_end() knows only roughly where
+// sections adjoin. 0: it is not in code.
+static uint64_t limit_of(const struct elf_image *img, uint64_t start, const struct elf_section *in)
+{
 	uint64_t code_end = elf_image_code_end(img, start);
+
+	if (in && start >= in->header.sh_addr && start - in->header.sh_addr < in->header.sh_size)
+		return MIN(code_end, in->header.sh_addr + in->header.sh_size);
+	return img->header.e_type == ET_REL ? 0 : code_end;
+}
+
+static int add_symbol(struct symbols *s, const struct table *t, const GElf_Sym *sym, const char *name,
+		      const struct elf_section *in, struct err *e)
+{
+	uint64_t start = address_of(t->img, sym, in);
+	uint64_t limit = limit_of(t->img, start, in);
 	uint64_t end;
 
-	if (add_overflows(start, sym->st_size, &end) || end > code_end || start >= code_end)
+	if (add_overflows(start, sym->st_size, &end) || end > limit || start >= limit)
 		return 0;
 	if (!sym->st_size)
-		end = source == SOURCE_DYNSYM ? start + 1 : start + MIN(code_end - start, SYMBOL_GUESS_MAX);
+		end = t->source == SOURCE_DYNSYM ? start + 1 : start + MIN(limit - start, SYMBOL_GUESS_MAX);
 	if (mem_grow(&s->items, &s->cap, s->n + 1, sizeof(*s->items), SYMBOLS_MAX))
 		return err_nomem(e);
 	s->items[s->n++] = (struct symbol){
 		.start = start,
 		.end = end,
-		.name = display_name(name),
+		.name = symbol_display_name(name),
 		.binding = (uint8_t)GELF_ST_BIND(sym->st_info),
-		.source = source,
+		.source = t->source,
 		.guessed = !sym->st_size,
 	};
+	return 0;
+}
+
+static int read_entries(struct symbols *s, const struct table *t, size_t count, struct err *e)
+{
+	for (size_t i = 1; i < count && i < INT32_MAX; i++) {
+		Elf32_Word extended = 0;
+		GElf_Sym sym;
+		const char *name;
+
+		if (!gelf_getsymshndx(t->data, t->extended, (int)i, &sym, &extended))
+			return err_set(e, ERR_BAD_ELF, "%s: section %s: entry %zu: %s", t->img->name,
+				       t->section->name, i, elf_errmsg(-1));
+		name = elf_strptr(t->img->elf, t->section->header.sh_link, sym.st_name);
+		if (name && is_function(&sym, name) &&
+		    add_symbol(s, t, &sym, name, section_of(t, &sym, extended), e))
+			return -1;
+	}
 	return 0;
 }
 
@@ -71,44 +122,27 @@ static int read_table(struct symbols *s, struct elf_image *img, const struct elf
 		      enum frame_source source, struct err *e)
 {
 	size_t entry = gelf_fsize(img->elf, ELF_T_SYM, 1, EV_CURRENT);
+	int extended = elf_scnshndx(section->scn);
+	struct table t = {.img = img, .section = section, .source = source};
 	struct str bytes;
-	Elf_Data *data;
-	size_t count;
 
 	if (elf_image_data(img, section, &bytes, e))
 		return -1;
-	data = elf_getdata(section->scn, NULL);
-	if (!data || !bytes.n)
+	t.data = elf_getdata(section->scn, NULL);
+	if (!t.data || !bytes.n || !entry)
 		return 0; // NOBITS: the table is in the other file
-	count = entry ? data->d_size / entry : 0;
-	for (size_t i = 1; i < count && i < INT32_MAX; i++) {
-		GElf_Sym sym;
-		const char *name;
-
-		if (!gelf_getsym(data, (int)i, &sym))
-			return err_set(e, ERR_BAD_ELF, "%s: section %s: entry %zu: %s", img->name,
-				       section->name, i, elf_errmsg(-1));
-		name = elf_strptr(img->elf, section->header.sh_link, sym.st_name);
-		if (name && is_function(&sym, name) && add_symbol(s, img, &sym, name, source, e))
-			return -1;
-	}
-	return 0;
+	if (extended > 0)
+		t.extended = elf_getdata(elf_getscn(img->elf, (size_t)extended), NULL);
+	return read_entries(s, &t, t.data->d_size / entry, e);
 }
 
 static int check_type(const struct elf_image *img, struct err *e)
 {
-	switch (img->header.e_type) {
-	case ET_REL:
-		return err_set(e, ERR_UNSUPPORTED,
-			       "%s: a relocatable object (.o, .ko) has no addresses yet; index what it is "
-			       "linked into", img->name);
-	case ET_CORE:
-		return err_set(e, ERR_UNSUPPORTED,
-			       "%s: a core file has no names; index the programs and libraries that it "
-			       "was dumped from", img->name);
-	default:
+	if (img->header.e_type != ET_CORE)
 		return 0;
-	}
+	return err_set(e, ERR_UNSUPPORTED,
+		       "%s: a core file has no names; index the programs and libraries that it was dumped from",
+		       img->name);
 }
 
 int symbols_read(struct symbols *s, struct elf_image *img, struct err *e)

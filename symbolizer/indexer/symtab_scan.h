@@ -46,8 +46,11 @@ struct symbols {
 
 #define SYMBOLS_INIT ((struct symbols){0})
 
+/* Without "@VERSION" or "@@VERSION". */
+struct str symbol_display_name(const char *name);
+
 void symbols_deinit(struct symbols *s);
-/* Collects from one image; a damaged table is ERR_BAD_ELF, ET_REL is ERR_UNSUPPORTED. ERR_NOMEM. */
+/* Collects from one image; a damaged table is ERR_BAD_ELF, a core file ERR_UNSUPPORTED. ERR_NOMEM. */
 int symbols_read(struct symbols *s, struct elf_image *img, struct err *e) MUST_CHECK;
 /* After the last image: sorts, chooses, cuts into spans. ERR_NOMEM. */
 int symbols_finish(struct symbols *s, struct err *e) MUST_CHECK;

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Samples are nearly all of a profile: one pass over each, one piece of the arena for its numbers.
+#include "symbolizer/pprof_decoder.h"
+#include "symbolizer/pprof_positions.h"
+
+// A sample as it fills up.
+struct filling {
+	struct pprof_sample *s;
+	size_t values;           // met; those beyond the sample types are but counted
+	struct pb_reader labels; // from the first one on
+	struct pprof_unknown unknown;
+};
+
+// Any ids; says what is wrong with one.
+static int take_any(struct pprof_decoder *d, const struct pb_field *f, struct pprof_sample *s)
+{
+	struct pb_packed packed = pb_packed(f);
+	uint64_t id;
+	int more;
+
+	if (pprof_check_limit(d, s->location_count + pprof_count_numbers(f),
+			      d->limits->stack_depth, "locations in one stack"))
+		return -1;
+	while ((more = pb_packed_next(&packed, &id, d->e)) > 0) {
+		if (pprof_take_reference(d, &d->locations, id, "location",
+					 &s->locations[s->location_count++]))
+			return -1;
+	}
+	return more;
+}
+
+static int take_locations(struct pprof_decoder *d, const struct pb_field *f, struct pprof_sample *s)
+{
+	size_t n;
+
+	// As many bytes as would fit if each were an id need no count.
+	if (f->wire == PB_BYTES && d->locations.kept == PPROF_IDS_IN_ORDER &&
+	    f->bytes.n <= d->limits->stack_depth - s->location_count &&
+	    pprof_read_positions(f->bytes, (uint32_t)d->locations.n,
+				 s->locations + s->location_count, &n)) {
+		s->location_count += n;
+		return 0;
+	}
+	return pprof_want_numbers(d, f) ? -1 : take_any(d, f, s);
+}
+
+// More ids of a writer that does not pack them: the same field again and again.
+static void take_more_locations(struct pprof_decoder *d, struct pb_reader *r, struct pprof_sample *s)
+{
+	const uint8_t tag = (uint8_t)pb_tag(SAMPLE_LOCATION_ID, PB_VARINT);
+	uint64_t id;
+
+	while (r->p < r->end && *r->p == tag && s->location_count < d->limits->stack_depth) {
+		const uint8_t *at = r->p + 1;
+
+		// The slow way says what is wrong.
+		if (!pb_take_varint(&at, r->end, &id) ||
+		    !pprof_ids_find(&d->locations, id, &s->locations[s->location_count]))
+			return;
+		s->location_count++;
+		r->p = at;
+	}
+}
+
+static void take_value(struct pprof_decoder *d, struct filling *fill, uint64_t value)
+{
+	if (fill->values < d->p->sample_type_count)
+		fill->s->values[fill->values] = (int64_t)value;
+	fill->values++;
+}
+
+static int take_values(struct pprof_decoder *d, const struct pb_field *f, struct filling *fill)
+{
+	struct pb_reader r = pb_reader(f->bytes);
+	uint64_t value;
+	int more;
+
+	if (f->wire != PB_BYTES) {
+		take_value(d, fill, f->value);
+		return pprof_want_numbers(d, f);
+	}
+	while ((more = pb_next_packed(&r, &value, d->e)) > 0)
+		take_value(d, fill, value);
+	return more;
+}
+
+static int note_label(struct pprof_decoder *d, const struct pb_field *f, const struct pb_reader *r,
+		      struct filling *fill)
+{
+	if (!fill->s->label_count++) {
+		fill->labels = *r;
+		fill->labels.p = (const uint8_t *)f->raw.p;
+	}
+	return pprof_want_wire(d, f, PB_BYTES);
+}
+
+static int take_field(struct pprof_decoder *d, const struct pb_field *f, struct pb_reader *r,
+		      struct filling *fill)
+{
+	switch (f->number) {
+	case SAMPLE_LOCATION_ID:
+		if (take_locations(d, f, fill->s))
+			return -1;
+		take_more_locations(d, r, fill->s);
+		return 0;
+	case SAMPLE_VALUE:
+		return take_values(d, f, fill);
+	case SAMPLE_LABEL:
+		return note_label(d, f, r, fill);
+	default:
+		return pprof_keep_unknown(d, &fill->unknown, f->raw);
+	}
+}
+
+static int take_labels(struct pprof_decoder *d, struct filling *fill)
+{
+	struct pprof_sample *s = fill->s;
+	struct pb_field f;
+	size_t i = 0;
+
+	if (pprof_check_limit(d, s->label_count, d->limits->labels_per_sample,
+			      "labels on one sample"))
+		return -1;
+	s->labels = pprof_take_room(d, s->label_count, sizeof(*s->labels));
+	if (!s->labels)
+		return -1;
+	while (i < s->label_count && pb_next(&fill->labels, &f, d->e) > 0) {
+		if (f.number != SAMPLE_LABEL)
+			continue;
+		s->labels[i] = (struct pprof_label){
+			.key = STR_EMPTY, .str = STR_EMPTY, .num_unit = STR_EMPTY};
+		if (pprof_take_message(d, &pprof_message_label, f.bytes, &s->labels[i]))
+			return pprof_bad_at(d, "label", i);
+		i++;
+	}
+	return 0;
+}
+
+/*
+ * Values first, then locations, of which there cannot be more than there are bytes: what was not
+ * needed is given back.
+ */
+static int take_numbers(struct pprof_decoder *d, struct str bytes, struct filling *fill)
+{
+	size_t values = d->p->sample_type_count * sizeof(*fill->s->values);
+	size_t depth = MIN(bytes.n, d->limits->stack_depth);
+	struct pb_reader r = pb_reader(bytes);
+	struct pb_field f;
+	int more;
+
+	fill->s->values = pprof_take_room(d, values + depth * sizeof(*fill->s->locations), 1);
+	if (!fill->s->values)
+		return -1;
+	fill->s->locations = (uint32_t *)(fill->s->values + d->p->sample_type_count);
+	while ((more = pb_next(&r, &f, d->e)) > 0) {
+		if (take_field(d, &f, &r, fill))
+			return -1;
+	}
+	return more;
+}
+
+static int take_sample(struct pprof_decoder *d, struct str bytes, struct pprof_sample *ret)
+{
+	struct filling fill = {.s = ret, .unknown = {STR_EMPTY, NULL, bytes.n}};
+
+	*ret = (struct pprof_sample){0};
+	if (take_numbers(d, bytes, &fill))
+		return -1;
+	if (fill.values != d->p->sample_type_count)
+		return pprof_bad(d, "has %zu values for %zu sample types", fill.values,
+				 d->p->sample_type_count);
+	if (!fill.unknown.own)
+		arena_trim(d->arena, ret->values,
+			   (size_t)((const char *)(ret->locations + ret->location_count) -
+				    (const char *)ret->values));
+	if (ret->label_count && take_labels(d, &fill))
+		return -1;
+	ret->unknown = fill.unknown.s;
+	return 0;
+}
+
+int pprof_read_samples(struct pprof_decoder *d)
+{
+	const struct pprof_messages *m = &d->kinds[PROFILE_SAMPLE];
+	struct pprof *p = d->p;
+
+	if (m->n && !p->sample_type_count)
+		return pprof_bad(d, "has samples but no sample type");
+	p->samples = pprof_take_room(d, m->n, sizeof(*p->samples));
+	if (!p->samples)
+		return -1;
+	for (; p->sample_count < m->n; p->sample_count++) {
+		if (take_sample(d, m->at[p->sample_count], &p->samples[p->sample_count]))
+			return pprof_bad_at(d, "sample", p->sample_count);
+	}
+	return 0;
+}
