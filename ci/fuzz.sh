@@ -23,7 +23,8 @@ libs="$(pkg-config --libs libzstd libdeflate libisal libcurl libcrypto jansson l
 objects=()
 for source in $(sources); do
 	object=$out/${source//\//-}.o
-	if [ ! -e "$object" ] || [ "$source" -nt "$object" ]; then
+	if [ ! -e "$object" ] || [ "$source" -nt "$object" ] ||
+		[ -n "$(find base symbolizer agent-lite debuginfod server -name '*.h' -newer "$object" -print -quit)" ]; then
 		# shellcheck disable=SC2086 # a list of words
 		$clang $flags -c "$source" -o "$object"
 	fi

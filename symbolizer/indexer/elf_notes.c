@@ -48,14 +48,27 @@ static void read_notes(Elf_Data *data, struct found *f)
 	}
 }
 
+// Kernels align .notes to 8 bytes, and the notes in it to 4 all the same.
+static void read_as_packed(struct elf_image *img, const struct elf_section *s, struct found *f)
+{
+	Elf_Data *data = elf_getdata_rawchunk(img->elf, (int64_t)s->header.sh_offset, s->header.sh_size,
+					      ELF_T_NHDR);
+
+	if (data && data->d_buf)
+		read_notes(data, f);
+}
+
 static void read_note_sections(struct elf_image *img, struct found *f)
 {
 	for (size_t i = 0; i < img->section_count; i++) {
 		const struct elf_section *s = &img->sections[i];
 		Elf_Data *data = s->header.sh_type == SHT_NOTE ? elf_getdata(s->scn, NULL) : NULL;
 
-		if (data && data->d_buf)
-			read_notes(data, f);
+		if (!data || !data->d_buf)
+			continue;
+		read_notes(data, f);
+		if (!f->has_gnu && s->header.sh_addralign == 8)
+			read_as_packed(img, s, f);
 	}
 }
 

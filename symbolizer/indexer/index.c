@@ -163,7 +163,8 @@ static void collect_ids(struct run *r)
 		for (size_t k = 0; k < r->in->files[i]->id_count; k++)
 			if (r->in->files[i]->ids[k].kind != BUILD_ID_HTL)
 				add_id(r, &r->in->files[i]->ids[k]);
-	add_id(r, &exe->ids[exe->id_count - 1]);
+	if (exe->id_count)
+		add_id(r, &exe->ids[exe->id_count - 1]);
 }
 
 static int build(struct run *r, struct json_out *report, struct err *e)
@@ -187,13 +188,47 @@ static int build(struct run *r, struct json_out *report, struct err *e)
 	return 0;
 }
 
+// Was one of the files moved to other addresses after they parted (by prelink)?
+static bool is_moved(const struct elf_image *a, const struct elf_image *b)
+{
+	for (size_t i = 0; i < a->section_count; i++) {
+		const struct elf_section *x = &a->sections[i];
+		const struct elf_section *y =
+			x->header.sh_flags & SHF_EXECINSTR ? elf_image_section(b, x->name) : NULL;
+
+		if (y)
+			return x->header.sh_addr != y->header.sh_addr;
+	}
+	return false;
+}
+
+// Names at wrong addresses are worse than none: then what is executed has to do.
+static struct index_input choose_files(const struct index_input *in)
+{
+	struct index_input chosen = *in;
+	const struct elf_image *other;
+
+	if (!in->files[1] || !is_moved(in->files[0], in->files[1]))
+		return chosen;
+	chosen.files[0] = executable(in);
+	chosen.files[1] = NULL;
+	other = in->files[chosen.files[0] == in->files[0]];
+	warn(in->warnings, "%s is laid out for other addresses than %s, and not used", other->name,
+	     chosen.files[0]->name);
+	return chosen;
+}
+
 int index_run(const struct index_input *in, struct json_out *report, struct err *e)
 {
-	struct run r = {.in = in, .symbols = SYMBOLS_INIT, .inner = {DEBUGDATA_INIT, DEBUGDATA_INIT}};
+	struct index_input chosen;
+	struct run r = {.in = &chosen,
+			.symbols = SYMBOLS_INIT,
+			.inner = {DEBUGDATA_INIT, DEBUGDATA_INIT}};
 	int result;
 
 	if (check_identity(in, e) || check_alternate(in, e))
 		return -1;
+	chosen = choose_files(in);
 	result = build(&r, report, e);
 	uhx_builder_free(r.builder);
 	symbols_deinit(&r.symbols);

@@ -2,7 +2,8 @@
 /*
  * From the files of one build to its index: the sources of names are read in turn, best first, into a
  * builder, which is written. With two files (the stripped executable and its debug file, in either
- * order) names, lines and inline chains come from both, addresses from the executable.
+ * order) names, lines and inline chains come from both, addresses from the executable; a debug file laid out for
+ * other addresses is left out with a warning.
  */
 #ifndef SYMBOLIZER_INDEXER_INDEX_H
 #define SYMBOLIZER_INDEXER_INDEX_H

@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/symtab_scan.h"
 
 #include "base/mem.h"
+#include "symbolizer/indexer/byte_reader.h"
 #include "symbolizer/indexer/layers.h"
 
 void symbols_deinit(struct symbols *s)
@@ -11,17 +12,21 @@ void symbols_deinit(struct symbols *s)
 	*s = SYMBOLS_INIT;
 }
 
-// Labels of assemblers and linkers that mark data inside code: "$x", "$d.12", "$xrv64i", ".L12".
-static bool is_mapping_symbol(const char *name)
+// What assemblers and linkers mark code and data with: "$x", "$d.12", RISC-V's "$xrv64i2p1" (psABIs "Mapping
+// symbols"), labels as ".L12". A function may be called "$dispatch".
+static bool is_label(const GElf_Sym *sym, const char *name)
 {
-	return (name[0] == '$' && name[1] && strchr("adtx", name[1])) || strncmp(name, ".L", 2) == 0;
+	if (strncmp(name, ".L", 2) == 0)
+		return true;
+	return GELF_ST_TYPE(sym->st_info) == STT_NOTYPE && name[0] == '$' && name[1] &&
+	       strchr("adtx", name[1]) && (!name[2] || name[2] == '.' || strncmp(name + 2, "rv", 2) == 0);
 }
 
 static bool is_function(const GElf_Sym *sym, const char *name)
 {
 	unsigned type = GELF_ST_TYPE(sym->st_info);
 
-	if (sym->st_shndx == SHN_UNDEF || !name[0] || is_mapping_symbol(name))
+	if (sym->st_shndx == SHN_UNDEF || !name[0] || is_label(sym, name))
 		return false;
 	return type == STT_FUNC || type == STT_GNU_IFUNC || (type == STT_NOTYPE && sym->st_size);
 }
@@ -43,6 +48,8 @@ struct table {
 	const struct elf_section *section;
 	Elf_Data *data;
 	Elf_Data *extended; // section numbers beyond 0xff00; may be NULL
+	const struct elf_section *opd; // ppc64, first ABI: function symbols are descriptors in here
+	struct str descriptors;
 	enum frame_source source;
 };
 
@@ -76,12 +83,29 @@ static uint64_t limit_of(const struct elf_image *img, uint64_t start, const stru
 	return img->header.e_type == ET_REL ? 0 : code_end;
 }
 
+// A descriptor begins with the function's address (64-bit PowerPC ELF ABI Supplement 1.9, "Function Descriptors").
+static bool follow_descriptor(const struct table *t, uint64_t address, uint64_t *ret)
+{
+	uint64_t at = address - t->opd->header.sh_addr;
+
+	if (!range_fits(at, 8, t->descriptors.n))
+		return false;
+	*ret = load_uint((const uint8_t *)t->descriptors.p + at, 8,
+			 t->img->header.e_ident[EI_DATA] == ELFDATA2MSB);
+	return true;
+}
+
 static int add_symbol(struct symbols *s, const struct table *t, const GElf_Sym *sym, const char *name,
 		      const struct elf_section *in, struct err *e)
 {
 	uint64_t start = address_of(t->img, sym, in);
-	uint64_t limit = limit_of(t->img, start, in);
+	uint64_t limit;
 	uint64_t end;
+
+	if (in && in == t->opd)
+		limit = follow_descriptor(t, start, &start) ? elf_image_code_end(t->img, start) : 0;
+	else
+		limit = limit_of(t->img, start, in);
 
 	if (add_overflows(start, sym->st_size, &end) || end > limit || start >= limit)
 		return 0;
@@ -133,6 +157,10 @@ static int read_table(struct symbols *s, struct elf_image *img, const struct elf
 		return 0; // NOBITS: the table is in the other file
 	if (extended > 0)
 		t.extended = elf_getdata(elf_getscn(img->elf, (size_t)extended), NULL);
+	if (img->header.e_machine == EM_PPC64)
+		t.opd = elf_image_section(img, ".opd");
+	if (t.opd && elf_image_data(img, t.opd, &t.descriptors, e))
+		return -1;
 	return read_entries(s, &t, t.data->d_size / entry, e);
 }
 
@@ -301,6 +329,17 @@ size_t symbols_span_from(const struct symbols *s, uint64_t address)
 	return low;
 }
 
+// The other names of where `sym` starts.
+static void add_aliases(const struct symbols *s, const struct symbol *sym, struct uhx_builder *b, uhx_id function)
+{
+	const struct symbol *first;
+	size_t n = symbols_at(s, sym->start, &first);
+
+	for (size_t i = 0; i < MIN(n, (size_t)SYMBOL_ALIASES_MAX); i++)
+		if (!str_eq(first[i].name, sym->name))
+			uhx_builder_alias(b, function, first[i].name);
+}
+
 void symbols_add_rows(const struct symbols *s, struct uhx_builder *b)
 {
 	for (size_t i = 0; i < s->span_count; i++) {
@@ -310,6 +349,7 @@ void symbols_add_rows(const struct symbols *s, struct uhx_builder *b)
 		uhx_id scope = uhx_builder_scope(
 			b, &(struct uhx_scope){.function = function, .source = sym->source});
 
+		add_aliases(s, sym, b, function);
 		uhx_builder_row(b, &(struct uhx_row){.start = span->start, .end = span->end, .scope = scope});
 	}
 }
