@@ -28,6 +28,8 @@ job_coverage() { ci/coverage.sh; }
 job_bench() { make -j"$jobs" bench; }
 # 100,000 addresses of large binaries against llvm-symbolizer and eu-addr2line: an hour or so.
 job_diff() { make -j"$jobs" all && python3 tests/diff/check_diff.py --results docs/DIFFERENCES-RESULTS.md; }
+# Stripped Go programs of every Go release that can be had, in every way to build them.
+job_interop() { make -j"$jobs" all && python3 tests/interop/go_interop.py --results docs/INTEROP.md; }
 job_demo() { make demo; }
 # The whole promise on a bare Debian root; needs root and debootstrap.
 job_bare() { ci/bare-root.sh; }

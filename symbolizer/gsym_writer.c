@@ -188,6 +188,9 @@ static int add_row(void *ctx, uint64_t start, uint64_t end, const struct frames 
 	const struct frame *inner = &chain->frame[0];
 	struct writer *w = ctx;
 
+	// "fun_0x1139" would come back as a name that somebody knew.
+	if (chain->source == SOURCE_EH_FRAME)
+		return 0;
 	if (end - start > UINT32_MAX)
 		return err_set(e, ERR_BAD_INDEX, "a row is too long; rebuild the index");
 	if (!continues(w, start, end, outer)) {

@@ -90,6 +90,12 @@ static size_t kind_of(const struct pb_field *f)
 	return f->number < PPROF_KINDS ? f->number : PPROF_OWN_FIELDS;
 }
 
+// Of these the whole field is kept, tag and length included.
+static bool is_kept_raw(size_t kind)
+{
+	return kind == PPROF_OWN_FIELDS || kind == PROFILE_SAMPLE;
+}
+
 static int count_messages(struct pprof_decoder *d, struct str bytes)
 {
 	struct pb_reader r = pb_reader(bytes);
@@ -132,9 +138,10 @@ static int sort_messages(struct pprof_decoder *d, struct str bytes)
 		d->kinds[i].n = 0;
 	}
 	while (pb_next(&r, &f, d->e) > 0) {
-		struct pprof_messages *m = &d->kinds[kind_of(&f)];
+		size_t kind = kind_of(&f);
+		struct pprof_messages *m = &d->kinds[kind];
 
-		m->at[m->n++] = kind_of(&f) == PPROF_OWN_FIELDS ? f.raw : f.bytes;
+		m->at[m->n++] = is_kept_raw(kind) ? f.raw : f.bytes;
 	}
 	d->mappings = PPROF_IDS_INIT(d->kinds[PROFILE_MAPPING].n);
 	d->locations = PPROF_IDS_INIT(d->kinds[PROFILE_LOCATION].n);

@@ -16,7 +16,7 @@
 enum { PPROF_OWN_FIELDS = 0, PPROF_KINDS = PROFILE_STRING + 1 };
 
 struct pprof_messages {
-	struct str *at;
+	struct str *at; /* what is in them; of samples and own fields, the fields themselves */
 	size_t n;
 };
 
@@ -30,6 +30,8 @@ struct pprof_decoder {
 	struct pprof_ids functions;
 	uint64_t id;     /* of the message read last; 0 where it had none */
 	size_t repeated; /* its fields that are not scalar */
+	char *numbers;   /* room for values and locations of the next samples */
+	size_t numbers_left;
 	struct err *e;
 };
 

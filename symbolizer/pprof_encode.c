@@ -249,6 +249,38 @@ static void put_sample(struct encoder *enc, const struct pprof_sample *s, size_t
 	commit(enc, start, close_message(start, to, PROFILE_SAMPLE));
 }
 
+static void put_raw(struct encoder *enc, struct str raw)
+{
+	uint8_t *start = begin(enc, raw.n);
+
+	if (!start)
+		return;
+	memcpy(start, raw.p, raw.n);
+	commit(enc, start, start + raw.n);
+}
+
+// As many as lie side by side in what they were read from.
+static struct str raw_samples(const struct pprof *p, size_t first, size_t *ret_next)
+{
+	struct str raw = p->samples[first].raw;
+	size_t i = first + 1;
+
+	for (; i < p->sample_count && p->samples[i].raw.p == raw.p + raw.n; i++)
+		raw.n += p->samples[i].raw.n;
+	*ret_next = i;
+	return raw;
+}
+
+static void put_samples(struct encoder *enc, const struct pprof *p)
+{
+	for (size_t i = 0; i < p->sample_count;) {
+		if (p->samples[i].raw.n)
+			put_raw(enc, raw_samples(p, i, &i));
+		else
+			put_sample(enc, &p->samples[i++], p->sample_type_count);
+	}
+}
+
 static void put_location(struct encoder *enc, const struct pprof_location *loc, size_t position)
 {
 	uint8_t *start = begin(enc, room_of_location(loc));
@@ -269,8 +301,7 @@ static void put_tables(struct encoder *enc, const struct pprof *p)
 	for (size_t i = 0; i < p->sample_type_count; i++)
 		put_message(enc, PROFILE_SAMPLE_TYPE, &pprof_message_value_type,
 			    &p->sample_types[i], i);
-	for (size_t i = 0; i < p->sample_count; i++)
-		put_sample(enc, &p->samples[i], p->sample_type_count);
+	put_samples(enc, p);
 	for (size_t i = 0; i < p->mapping_count; i++)
 		put_message(enc, PROFILE_MAPPING, &pprof_message_mapping, &p->mappings[i], i);
 	for (size_t i = 0; i < p->location_count; i++)

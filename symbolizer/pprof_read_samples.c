@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Samples are nearly all of a profile: one pass over each, one piece of the arena for its numbers.
+// Samples are nearly all of a profile: one pass over each, and the numbers of many lie in one
+// block of memory.
 #include "symbolizer/pprof_decoder.h"
 #include "symbolizer/pprof_positions.h"
+
+enum { UNPACKED_AS_GOOD = 2, BLOCK_SIZE = 64 * 1024 };
 
 // A sample as it fills up.
 struct filling {
 	struct pprof_sample *s;
 	size_t values;           // met; those beyond the sample types are but counted
+	size_t unpacked;         // locations that came one by one
 	struct pb_reader labels; // from the first one on
 	struct pprof_unknown unknown;
 };
@@ -29,23 +33,8 @@ static int take_any(struct pprof_decoder *d, const struct pb_field *f, struct pp
 	return more;
 }
 
-static int take_locations(struct pprof_decoder *d, const struct pb_field *f, struct pprof_sample *s)
-{
-	size_t n;
-
-	// As many bytes as would fit if each were an id need no count.
-	if (f->wire == PB_BYTES && d->locations.kept == PPROF_IDS_IN_ORDER &&
-	    f->bytes.n <= d->limits->stack_depth - s->location_count &&
-	    pprof_read_positions(f->bytes, (uint32_t)d->locations.n,
-				 s->locations + s->location_count, &n)) {
-		s->location_count += n;
-		return 0;
-	}
-	return pprof_want_numbers(d, f) ? -1 : take_any(d, f, s);
-}
-
 // More ids of a writer that does not pack them: the same field again and again.
-static void take_more_locations(struct pprof_decoder *d, struct pb_reader *r, struct pprof_sample *s)
+static void take_more(struct pprof_decoder *d, struct pb_reader *r, struct pprof_sample *s)
 {
 	const uint8_t tag = (uint8_t)pb_tag(SAMPLE_LOCATION_ID, PB_VARINT);
 	uint64_t id;
@@ -62,6 +51,37 @@ static void take_more_locations(struct pprof_decoder *d, struct pb_reader *r, st
 	}
 }
 
+static int take_unpacked(struct pprof_decoder *d, const struct pb_field *f, struct pb_reader *r,
+			 struct filling *fill)
+{
+	size_t before = fill->s->location_count;
+
+	if (pprof_want_numbers(d, f) || take_any(d, f, fill->s))
+		return -1;
+	take_more(d, r, fill->s);
+	fill->unpacked += fill->s->location_count - before;
+	return 0;
+}
+
+static int take_locations(struct pprof_decoder *d, const struct pb_field *f, struct pb_reader *r,
+			  struct filling *fill)
+{
+	struct pprof_sample *s = fill->s;
+	size_t n;
+
+	if (f->wire != PB_BYTES)
+		return take_unpacked(d, f, r, fill);
+	// As many bytes as would fit if each were an id need no count.
+	if (d->locations.kept == PPROF_IDS_IN_ORDER &&
+	    f->bytes.n <= d->limits->stack_depth - s->location_count &&
+	    pprof_read_positions(f->bytes, (uint32_t)d->locations.n,
+				 s->locations + s->location_count, &n)) {
+		s->location_count += n;
+		return 0;
+	}
+	return take_any(d, f, s);
+}
+
 static void take_value(struct pprof_decoder *d, struct filling *fill, uint64_t value)
 {
 	if (fill->values < d->p->sample_type_count)
@@ -73,15 +93,15 @@ static int take_values(struct pprof_decoder *d, const struct pb_field *f, struct
 {
 	struct pb_reader r = pb_reader(f->bytes);
 	uint64_t value;
-	int more;
 
 	if (f->wire != PB_BYTES) {
 		take_value(d, fill, f->value);
 		return pprof_want_numbers(d, f);
 	}
-	while ((more = pb_next_packed(&r, &value, d->e)) > 0)
+	while (r.p < r.end && pb_take_varint(&r.p, r.end, &value))
 		take_value(d, fill, value);
-	return more;
+	// At the end, or at what is no number: that is said there.
+	return pb_next_packed(&r, &value, d->e);
 }
 
 static int note_label(struct pprof_decoder *d, const struct pb_field *f, const struct pb_reader *r,
@@ -99,10 +119,7 @@ static int take_field(struct pprof_decoder *d, const struct pb_field *f, struct 
 {
 	switch (f->number) {
 	case SAMPLE_LOCATION_ID:
-		if (take_locations(d, f, fill->s))
-			return -1;
-		take_more_locations(d, r, fill->s);
-		return 0;
+		return take_locations(d, f, r, fill);
 	case SAMPLE_VALUE:
 		return take_values(d, f, fill);
 	case SAMPLE_LABEL:
@@ -136,22 +153,44 @@ static int take_labels(struct pprof_decoder *d, struct filling *fill)
 	return 0;
 }
 
-/*
- * Values first, then locations, of which there cannot be more than there are bytes: what was not
- * needed is given back.
- */
-static int take_numbers(struct pprof_decoder *d, struct str bytes, struct filling *fill)
+static int add_block(struct pprof_decoder *d, size_t need)
 {
-	size_t values = d->p->sample_type_count * sizeof(*fill->s->values);
-	size_t depth = MIN(bytes.n, d->limits->stack_depth);
+	size_t size = MAX(need, (size_t)BLOCK_SIZE);
+
+	d->numbers = pprof_take_room(d, size, 1);
+	d->numbers_left = d->numbers ? size : 0;
+	return d->numbers ? 0 : -1;
+}
+
+// Values first, then locations, of which there cannot be more than there are bytes.
+static int begin_numbers(struct pprof_decoder *d, size_t bytes, struct pprof_sample *s)
+{
+	size_t depth = MIN(bytes, d->limits->stack_depth);
+	size_t need = d->p->sample_type_count * sizeof(*s->values) + depth * sizeof(*s->locations);
+
+	if (need > d->numbers_left && add_block(d, need))
+		return -1;
+	s->values = (int64_t *)d->numbers;
+	s->locations = (uint32_t *)(s->values + d->p->sample_type_count);
+	return 0;
+}
+
+// The next sample's begin where these end.
+static void end_numbers(struct pprof_decoder *d, const struct pprof_sample *s)
+{
+	size_t depth = (s->location_count + 1) & ~(size_t)1; // values are aligned
+	char *end = (char *)(s->locations + depth);
+
+	d->numbers_left -= MIN((size_t)(end - d->numbers), d->numbers_left);
+	d->numbers = end;
+}
+
+static int take_fields(struct pprof_decoder *d, struct str bytes, struct filling *fill)
+{
 	struct pb_reader r = pb_reader(bytes);
 	struct pb_field f;
 	int more;
 
-	fill->s->values = pprof_take_room(d, values + depth * sizeof(*fill->s->locations), 1);
-	if (!fill->s->values)
-		return -1;
-	fill->s->locations = (uint32_t *)(fill->s->values + d->p->sample_type_count);
 	while ((more = pb_next(&r, &f, d->e)) > 0) {
 		if (take_field(d, &f, &r, fill))
 			return -1;
@@ -159,23 +198,32 @@ static int take_numbers(struct pprof_decoder *d, struct str bytes, struct fillin
 	return more;
 }
 
-static int take_sample(struct pprof_decoder *d, struct str bytes, struct pprof_sample *ret)
+// May it be written as it is? Go does not pack one or two numbers; many would cost a third more bytes.
+static bool may_stay(const struct pprof_decoder *d, const struct filling *fill)
 {
-	struct filling fill = {.s = ret, .unknown = {STR_EMPTY, NULL, bytes.n}};
+	return !fill->s->label_count && d->locations.kept == PPROF_IDS_IN_ORDER &&
+	       fill->unpacked <= UNPACKED_AS_GOOD;
+}
+
+static int take_sample(struct pprof_decoder *d, struct str raw, struct pprof_sample *ret)
+{
+	struct filling fill = {.s = ret, .unknown = {STR_EMPTY, NULL, raw.n}};
+	struct pb_reader r = pb_reader(raw);
+	struct pb_field f;
 
 	*ret = (struct pprof_sample){0};
-	if (take_numbers(d, bytes, &fill))
+	if (pb_next(&r, &f, d->e) < 0 || begin_numbers(d, f.bytes.n, ret) ||
+	    take_fields(d, f.bytes, &fill))
 		return -1;
 	if (fill.values != d->p->sample_type_count)
 		return pprof_bad(d, "has %zu values for %zu sample types", fill.values,
 				 d->p->sample_type_count);
-	if (!fill.unknown.own)
-		arena_trim(d->arena, ret->values,
-			   (size_t)((const char *)(ret->locations + ret->location_count) -
-				    (const char *)ret->values));
+	end_numbers(d, ret);
 	if (ret->label_count && take_labels(d, &fill))
 		return -1;
 	ret->unknown = fill.unknown.s;
+	if (may_stay(d, &fill))
+		ret->raw = raw;
 	return 0;
 }
 

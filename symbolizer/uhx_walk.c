@@ -13,6 +13,7 @@ struct walk {
 	void *ctx;
 	struct uhx_hit row; // entry 0: a hole, or none yet
 	uint64_t start;
+	uint64_t blocks; // of the segments before
 	struct frames *chain;
 };
 
@@ -55,7 +56,8 @@ static int walk_segment(struct walk *w, const struct uhx_segment *s, struct err 
 {
 	uint64_t keys = w->view->part[UHX_KEYS].count;
 
-	if (!range_fits(s->first_block, s->block_count, keys))
+	// Segments that share blocks would let few bytes ask for any number of rows.
+	if (s->first_block != w->blocks || !range_fits(s->first_block, s->block_count, keys))
 		return err_set(e, ERR_BAD_INDEX, "a segment is damaged; rebuild the index");
 	for (uint64_t n = s->first_block; n < (uint64_t)s->first_block + s->block_count; n++) {
 		uint64_t key = s->base + uhx_view_u32(w->view, UHX_KEYS)[n];
@@ -64,6 +66,7 @@ static int walk_segment(struct walk *w, const struct uhx_segment *s, struct err 
 		if (result)
 			return result;
 	}
+	w->blocks += s->block_count;
 	// The last row of a sound segment is a hole.
 	w->row.entry = 0;
 	return 0;

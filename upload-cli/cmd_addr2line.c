@@ -2,13 +2,14 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "symbolizer/symbolize_json.h"
+#include "upload-cli/chain_text.h"
 #include "upload-cli/command.h"
 #include "upload-cli/frames_text.h"
 #include "upload-cli/indexer.h"
 #include <errno.h>
 
 enum { LINE_MAX_BYTES = 64, BATCH = 4096, REQUEST_MAX = 8 << 20, READ_BYTES = 64 << 10, INPUT_MAX = 1 << 20 };
-enum { WRITE_BYTES = 256 << 10, OUTPUT_MAX = 64 << 20 };
+enum { WRITE_BYTES = 256 << 10, OUTPUT_MAX = 64 << 20, SLICE = 256 };
 
 struct addr2line {
 	struct frames_style style;
@@ -20,6 +21,7 @@ struct addr2line {
 	struct opt_list debug_dirs;
 	/* one of the two */
 	struct uhx *uhx;
+	struct chain_text *text; /* of uhx, unless as JSON */
 	struct remote remote;
 	struct frames *frames; /* room for one answer */
 	struct buf out;        /* answers that are not written yet */
@@ -36,7 +38,7 @@ static void write_out(struct addr2line *a)
 	buf_clear(&a->out);
 }
 
-/* To be called after each answer, so that only one that does not fit alone is too large. */
+/* To be called after each answer, or a few: what is too large then is no honest one. */
 static int answer_done(struct addr2line *a, struct err *e)
 {
 	if (buf_check(&a->out, "an answer", e) < 0)
@@ -46,33 +48,48 @@ static int answer_done(struct addr2line *a, struct err *e)
 	return 0;
 }
 
-static int print_answer(struct addr2line *a, uint64_t address, const struct frames *f, struct err *e)
-{
-	struct json_out j = JSON_OUT(&a->out);
-
-	if (a->as_json) {
-		symbolize_json_address(&j, address, f, (struct symbolize_json_reason){.code = "no_symbol"});
-		buf_append_c(&a->out, '\n');
-	} else {
-		frames_text(f, &a->style, &a->out);
-	}
-	return answer_done(a, e);
-}
-
 /* ---- local ---------------------------------------------------------------------------------------------- */
 
-static int open_local(struct addr2line *a, struct err *e)
+static int open_index(struct addr2line *a, struct err *e)
 {
 	if (a->index)
 		return uhx_open(a->index, &a->uhx, e);
 	return indexer_index(a->elf, NULL, a->debug_dirs.n ? a->debug_dirs.items : indexer_usual_debug_dirs, &a->uhx, e);
 }
 
-static int answer_local(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
+static int open_local(struct addr2line *a, struct err *e)
+{
+	if (open_index(a, e) < 0)
+		return -1;
+	return a->as_json ? 0 : chain_text_new(a->uhx, &a->style, CHAIN_TEXT_KEPT, &a->text, e);
+}
+
+static int local_as_json(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
+		struct json_out j = JSON_OUT(&a->out);
+
 		uhx_lookup(a->uhx, addresses[i], a->frames);
-		if (print_answer(a, addresses[i], a->frames, e) < 0)
+		symbolize_json_address(&j, addresses[i], a->frames, (struct symbolize_json_reason){.code = "no_symbol"});
+		buf_append_c(&a->out, '\n');
+		if (answer_done(a, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void print_chain(void *ctx, size_t i UNUSED, const struct uhx_chain *chain)
+{
+	struct addr2line *a = ctx;
+
+	chain_text_append(a->text, chain, &a->out);
+}
+
+static int local_as_text(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i += SLICE) {
+		uhx_chain_many(a->uhx, addresses + i, MIN(n - i, (size_t)SLICE), print_chain, a);
+		if (answer_done(a, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -182,7 +199,9 @@ static int answer(struct addr2line *a, const uint64_t *addresses, size_t n, stru
 {
 	if (n == 0)
 		return 0;
-	return a->uhx ? answer_local(a, addresses, n, e) : ask_server(a, addresses, n, e);
+	if (!a->uhx)
+		return ask_server(a, addresses, n, e);
+	return a->as_json ? local_as_json(a, addresses, n, e) : local_as_text(a, addresses, n, e);
 }
 
 /* What is no address is answered in its place, so that answers stay in step with questions. */
@@ -319,6 +338,7 @@ static int run_addr2line(struct addr2line *a, const struct operands *words, stru
 	if (r == 0)
 		r = words->n ? answer_operands(a, batch, words, e) : answer_stdin(a, batch, e);
 	write_out(a); // also what was found before something failed
+	chain_text_free(a->text);
 	uhx_unref(a->uhx);
 	remote_close(&a->remote);
 	buf_deinit(&a->out);

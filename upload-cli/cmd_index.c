@@ -6,6 +6,7 @@
 #include "upload-cli/command.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
 
 static int open_whole(const char *path, struct uhx **ret, struct err *e)
 {
@@ -55,10 +56,19 @@ static int write_gsym(const struct uhx *u, const char *path, struct err *e)
 	return r;
 }
 
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static int export_gsym(const char *path, const char *to, struct err *e)
 {
 	_cleanup_(uhx_unrefp) struct uhx *u = NULL;
 
+	if (same_file(path, to))
+		return err_set(e, ERR_USAGE, "--export-gsym %s is the index to read", to);
 	return open_whole(path, &u, e) < 0 || write_gsym(u, to, e) < 0 ? -1 : 0;
 }
 

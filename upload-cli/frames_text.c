@@ -15,22 +15,38 @@ static size_t number_before(char text[static PLACE_END], size_t at, uint32_t v)
 	return at;
 }
 
-static void append_frame(const struct frame *f, const struct frames_style *style, struct buf *out)
+void frames_text_function(const struct frame *f, const struct frames_style *style, struct buf *out)
 {
 	struct str name = style->demangle || f->system_name.n == 0 ? f->function : f->system_name;
-	char end[PLACE_END];
+
+	if (!style->functions)
+		return;
+	printable_append(name.n ? name : STR("??"), out);
+	buf_append_c(out, '\n');
+}
+
+void frames_text_file(const struct frame *f, struct buf *out)
+{
+	printable_append(f->file.n ? f->file : STR("??"), out);
+}
+
+void frames_text_line(uint32_t line, uint32_t column, struct buf *out)
+{
+	char text[PLACE_END];
 	size_t at = PLACE_END - 1;
 
-	if (style->functions) {
-		printable_append(name.n ? name : STR("??"), out);
-		buf_append_c(out, '\n');
-	}
-	printable_append(f->file.n ? f->file : STR("??"), out);
-	end[at] = '\n';
-	if (f->column)
-		at = number_before(end, at, f->column);
-	at = number_before(end, at, f->line);
-	buf_append(out, end + at, PLACE_END - at);
+	text[at] = '\n';
+	if (column)
+		at = number_before(text, at, column);
+	at = number_before(text, at, line);
+	buf_append(out, text + at, PLACE_END - at);
+}
+
+static void append_frame(const struct frame *f, const struct frames_style *style, struct buf *out)
+{
+	frames_text_function(f, style, out);
+	frames_text_file(f, out);
+	frames_text_line(f->line, f->column, out);
 }
 
 /* Without -i, what is told is where the address is: the innermost line, under the physical function. */

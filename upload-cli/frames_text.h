@@ -18,4 +18,9 @@ struct frames_style {
 
 void frames_text(const struct frames *f, const struct frames_style *style, struct buf *out);
 
+/* The parts of one frame: its name and a line end (with -f), its file, `:line:column` and a line end. */
+void frames_text_function(const struct frame *f, const struct frames_style *style, struct buf *out);
+void frames_text_file(const struct frame *f, struct buf *out);
+void frames_text_line(uint32_t line, uint32_t column, struct buf *out);
+
 #endif

@@ -25,6 +25,7 @@ void dwarf_functions_deinit(struct dwarf_functions *f)
 	layers_deinit(&f->layers);
 	layers_deinit(&f->covered);
 	map64_deinit(&f->seen);
+	free(f->owners);
 	free(f->nested);
 }
 
@@ -163,19 +164,35 @@ static void emit_piece(void *ctx, uint64_t start, uint64_t end, uint32_t scope)
 	dwarf_lines_rows(&f->lines, start, end, scope);
 }
 
-// Keeps the function's own ranges; false where an earlier unit has described it.
-static int note_ranges(struct dwarf_functions *f, bool *ret_new, struct err *e)
+// Keeps the function's own ranges.
+static int cover(struct dwarf_functions *f, struct err *e)
 {
-	const struct layer *first = &f->layers.items[0];
-	uint64_t end;
-
 	for (size_t i = 0; i < f->layers.n; i++)
 		if (layers_add(&f->covered, f->layers.items[i].start, f->layers.items[i].end,
 			       DWARF_COVERED, e))
 			return -1;
-	*ret_new = !map64_get(&f->seen, first->start, &end) || end != first->end;
-	if (*ret_new && map64_set(&f->seen, first->start, first->end))
+	return 0;
+}
+
+// The function that has the same first range; 0: this one is new there.
+static uhx_id owner_of(const struct dwarf_functions *f)
+{
+	const struct layer *first = &f->layers.items[0];
+	uint64_t index;
+
+	return map64_get(&f->seen, first->start, &index) && f->owners[index].end == first->end
+		       ? f->owners[index].function
+		       : 0;
+}
+
+static int own(struct dwarf_functions *f, uhx_id function, struct err *e)
+{
+	const struct layer *first = &f->layers.items[0];
+
+	if (mem_grow(&f->owners, &f->owner_cap, f->owner_count + 1, sizeof(*f->owners), DWARF_OWNERS_MAX) ||
+	    map64_set(&f->seen, first->start, f->owner_count))
 		return err_nomem(e);
+	f->owners[f->owner_count++] = (struct dwarf_owner){first->end, function};
 	return 0;
 }
 
@@ -185,7 +202,9 @@ static int begin_function(struct dwarf_functions *f, const struct dwarf_entry *d
 {
 	struct uhx_scope scope = {.source = SOURCE_DWARF};
 	struct dwarf_attributes a;
-	bool is_new;
+	uint64_t start;
+	uint32_t line;
+	uhx_id owner;
 
 	*ret_root = 0;
 	layers_clear(&f->layers);
@@ -195,15 +214,21 @@ static int begin_function(struct dwarf_functions *f, const struct dwarf_entry *d
 		return -1;
 	if (!f->layers.n)
 		return 0;
-	if (note_ranges(f, &is_new, e))
+	if (cover(f, e))
 		return -1;
-	if (!is_new)
+	owner = owner_of(f);
+	if (owner) {
+		dwarf_names_folded(&f->names, owner, d, &a);
 		return 0;
-	scope.function = dwarf_names_function(&f->names, d, &a, f->layers.items[0].start);
+	}
+	start = f->layers.items[0].start;
+	scope.function = dwarf_names_function(&f->names, d, &a, start, &line);
+	dwarf_names_symbols(&f->names, scope.function, start);
+	dwarf_lines_choose(&f->lines, start, line);
 	*ret_root = uhx_builder_scope(f->builder, &scope);
 	for (size_t i = 0; i < f->layers.n; i++)
 		f->layers.items[i].value = *ret_root;
-	return 0;
+	return own(f, scope.function, e);
 }
 
 static int add_one(struct dwarf_functions *f, struct dwarf_walk *w, struct err *e)

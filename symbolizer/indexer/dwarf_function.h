@@ -15,6 +15,7 @@
 enum {
 	DWARF_DEPTH_MAX = 512,        /* nesting of scopes within a function */
 	DWARF_NESTED_MAX = 1 << 16,   /* functions inside one function */
+	DWARF_OWNERS_MAX = 1 << 28,
 	DWARF_NESTED_LEVELS_MAX = 16, /* inside one another: each level is walked once more */
 };
 
@@ -27,6 +28,12 @@ struct dwarf_nested {
 	unsigned level;
 };
 
+/* The function that was met first at some address. */
+struct dwarf_owner {
+	uint64_t end;
+	uhx_id function;
+};
+
 struct dwarf_functions {
 	const struct elf_image *image;
 	struct uhx_builder *builder;
@@ -34,7 +41,10 @@ struct dwarf_functions {
 	struct dwarf_names names;
 	struct layers layers;  /* of the function at hand */
 	struct layers covered; /* of the unit at hand: enum dwarf_cover */
-	struct map64 seen;     /* first address of a function -> its end */
+	struct map64 seen; /* first address of a function -> index in owners */
+	struct dwarf_owner *owners;
+	size_t owner_count;
+	size_t owner_cap;
 	struct dwarf_nested *nested; /* met so far and not handled */
 	size_t nested_count;
 	size_t nested_cap;

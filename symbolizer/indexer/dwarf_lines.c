@@ -28,8 +28,9 @@ void dwarf_lines_init(struct dwarf_lines *l, struct dwarf_file *file, struct uhx
 void dwarf_lines_deinit(struct dwarf_lines *l)
 {
 	line_program_deinit(&l->program);
-	free(l->spans);
-	free(l->spare);
+	free(l->spans.items);
+	folded_lines_deinit(&l->folded);
+	free(l->spare.items);
 	free(l->file_ids);
 	free(l->file_known);
 	buf_deinit(&l->relative);
@@ -78,18 +79,18 @@ uhx_id dwarf_lines_file(struct dwarf_lines *l, uint64_t index)
 
 // ---- rows to spans ------------------------------------------------------------------------------
 
-static int add_span(struct dwarf_lines *l, const struct line_span *span)
+static int add_span(struct line_spans *s, const struct line_span *span)
 {
-	struct line_span *last = l->n ? &l->spans[l->n - 1] : NULL;
+	struct line_span *last = s->n ? &s->items[s->n - 1] : NULL;
 
-	if (last && last->end == span->start && last->file == span->file &&
-	    last->line == span->line && last->column == span->column) {
+	if (last && last->end == span->start && last->file == span->file && last->line == span->line &&
+	    last->column == span->column && last->sequence == span->sequence) {
 		last->end = span->end;
 		return 0;
 	}
-	if (l->n == l->cap && mem_grow(&l->spans, &l->cap, l->n + 1, sizeof(*l->spans), LINE_SPANS_MAX))
+	if (s->n == s->cap && mem_grow(&s->items, &s->cap, s->n + 1, sizeof(*s->items), LINE_SPANS_MAX))
 		return -1;
-	l->spans[l->n++] = *span;
+	s->items[s->n++] = *span;
 	return 0;
 }
 
@@ -104,17 +105,19 @@ static int close_row(struct dwarf_lines *l, uint64_t end)
 	span.file = dwarf_lines_file(l, row->file);
 	span.line = row->line <= INT32_MAX ? row->line : 0;
 	span.column = row->column <= INT32_MAX ? row->column : 0;
-	return add_span(l, &span);
+	span.sequence = (uint32_t)l->sequence_count - 1;
+	return add_span(&l->spans, &span);
 }
 
 // What a sequence says about addresses behind its end does not count.
 static void cut_spans(struct dwarf_lines *l, uint64_t end)
 {
-	end = MAX(end, l->sequence.start);
-	while (l->n > l->sequence.first && l->spans[l->n - 1].start >= end)
-		l->n--;
-	if (l->n && l->spans[l->n - 1].end > end && l->spans[l->n - 1].start < end)
-		l->spans[l->n - 1].end = end;
+	struct line_spans *s = &l->spans;
+
+	while (s->n > l->sequence.first && s->items[s->n - 1].start >= end)
+		s->n--;
+	if (s->n > l->sequence.first)
+		s->items[s->n - 1].end = MIN(s->items[s->n - 1].end, end);
 }
 
 static void open_sequence(struct dwarf_lines *l, const struct line_row *row)
@@ -122,10 +125,10 @@ static void open_sequence(struct dwarf_lines *l, const struct line_row *row)
 	l->sequence = (struct line_sequence){
 		.last = *row,
 		.open = true,
-		.start = row->address,
 		.code_end = elf_image_code_end(l->image, row->address),
-		.first = l->n,
+		.first = l->spans.n,
 	};
+	l->sequence_count++;
 }
 
 static int take_row(struct dwarf_lines *l, const struct line_row *row)
@@ -163,65 +166,73 @@ static int take_rows(void *ctx, const struct line_row *rows, size_t n)
 
 // ---- sorting: sequences come in any order, each sorted in itself --------------------------------------
 
-static bool before(const struct line_span *a, const struct line_span *b)
-{
-	return a->start != b->start ? a->start < b->start : a->end < b->end;
-}
-
 // Behind the last of those from `i` on that are sorted.
-static size_t run_end(const struct line_span *spans, size_t i, size_t n)
+static size_t run_end(const struct line_spans *s, size_t i)
 {
-	for (i++; i < n && !before(&spans[i], &spans[i - 1]); i++)
+	for (i++; i < s->n && s->items[i].start >= s->items[i - 1].start; i++)
 		;
-	return MIN(i, n);
+	return MIN(i, s->n);
 }
 
+// Of two that start together the first stays the first.
 static void merge(const struct line_span *from, size_t i, size_t middle, size_t end, struct line_span *to)
 {
 	size_t k = middle;
 
 	for (size_t at = i; at < end; at++)
-		to[at] = k == end || (i < middle && !before(&from[k], &from[i])) ? from[i++] : from[k++];
+		to[at] = k == end || (i < middle && from[i].start <= from[k].start) ? from[i++] : from[k++];
 }
 
 // Merges neighbouring runs into the spare.
 static void merge_runs(struct dwarf_lines *l)
 {
-	for (size_t i = 0; i < l->n;) {
-		size_t middle = run_end(l->spans, i, l->n);
-		size_t end = middle < l->n ? run_end(l->spans, middle, l->n) : middle;
+	for (size_t i = 0; i < l->spans.n;) {
+		size_t middle = run_end(&l->spans, i);
+		size_t end = middle < l->spans.n ? run_end(&l->spans, middle) : middle;
 
-		merge(l->spans, i, middle, end, l->spare);
+		merge(l->spans.items, i, middle, end, l->spare.items);
 		i = end;
 	}
 }
 
 static int sort_spans(struct dwarf_lines *l)
 {
-	while (run_end(l->spans, 0, l->n) < l->n) {
-		struct line_span *spans = l->spans;
-		size_t cap = l->cap;
+	while (run_end(&l->spans, 0) < l->spans.n) {
+		struct line_spans spans = l->spans;
 
-		if (mem_grow(&l->spare, &l->spare_cap, l->n, sizeof(*l->spare), LINE_SPANS_MAX))
+		if (mem_grow(&l->spare.items, &l->spare.cap, spans.n, sizeof(*spans.items), LINE_SPANS_MAX))
 			return -1;
 		merge_runs(l);
+		l->spare.n = spans.n;
 		l->spans = l->spare;
-		l->cap = l->spare_cap;
 		l->spare = spans;
-		l->spare_cap = cap;
 	}
 	return 0;
 }
 
-// Should two sequences overlap, the one that starts later is believed.
-static int order_spans(struct dwarf_lines *l)
+static bool overlap(const struct line_spans *s)
 {
-	if (!l->n)
+	for (size_t i = 1; i < s->n; i++)
+		if (s->items[i].start < s->items[i - 1].end)
+			return true;
+	return false;
+}
+
+// Should two sequences overlap otherwise than by folding, the one that starts later is believed.
+static int order_spans(struct dwarf_lines *l, struct err *e)
+{
+	struct line_spans *s = &l->spans;
+
+	if (!s->n)
 		return 0;
 	if (sort_spans(l))
+		return err_nomem(e);
+	if (!overlap(s))
+		return 0;
+	if (folded_lines_take(&l->folded, s, l->sequence_count, e))
 		return -1;
-	for (size_t i = 0; i + 1 < l->n; i++)
-		l->spans[i].end = MIN(l->spans[i].end, l->spans[i + 1].start);
+	for (size_t i = 0; i + 1 < s->n; i++)
+		s->items[i].end = MIN(s->items[i].end, s->items[i + 1].start);
 	return 0;
 }
 
@@ -251,12 +262,15 @@ static int load(struct dwarf_lines *l, uint64_t offset, struct err *e)
 		return err_nomem(e);
 	if (l->sequence.open) // it does not end: nobody knows how far it goes
 		cut_spans(l, 0);
-	return order_spans(l) ? err_nomem(e) : 0;
+	return order_spans(l, e);
 }
 
 static void forget_table(struct dwarf_lines *l)
 {
-	l->n = 0;
+	l->spans.n = 0;
+	l->sequence_count = 0;
+	folded_lines_clear(&l->folded);
+	l->chosen.n = 0;
 	l->sequence.open = false;
 	l->program.file_count = 0;
 	l->loaded = false;
@@ -292,22 +306,39 @@ int dwarf_lines_load(struct dwarf_lines *l, const struct dwarf_unit *u, const st
 	return l->outcome;
 }
 
-// ---- spans to rows of the index -----------------------------------------------------------------
+// ---- spans to rows of the index -----------------------------------------------------------------------
 
-size_t dwarf_lines_from(const struct dwarf_lines *l, uint64_t address)
+static size_t span_from(const struct line_spans *s, uint64_t address)
 {
 	size_t low = 0;
-	size_t high = l->n;
+	size_t high = s->n;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (l->spans[mid].end <= address)
+		if (s->items[mid].end <= address)
 			low = mid + 1;
 		else
 			high = mid;
 	}
 	return low;
+}
+
+size_t dwarf_lines_from(const struct dwarf_lines *l, uint64_t address)
+{
+	return span_from(&l->spans, address);
+}
+
+void dwarf_lines_choose(struct dwarf_lines *l, uint64_t start, uint32_t line)
+{
+	size_t i;
+
+	l->chosen.n = 0;
+	if (!l->folded.n)
+		return;
+	i = span_from(&l->spans, start);
+	if (i < l->spans.n && l->spans.items[i].start == start)
+		l->chosen = folded_lines_better(&l->folded, start, line, l->spans.items[i].line);
 }
 
 static void add_row(const struct dwarf_lines *l, uint64_t start, uint64_t end, uhx_id scope,
@@ -323,10 +354,21 @@ static void add_row(const struct dwarf_lines *l, uint64_t start, uint64_t end, u
 	uhx_builder_row(l->builder, &row);
 }
 
+static const struct line_spans *spans_at(const struct dwarf_lines *l, uint64_t address)
+{
+	const struct line_spans *chosen = &l->chosen;
+
+	return chosen->n && address >= chosen->items[0].start && address < chosen->items[chosen->n - 1].end
+		       ? chosen
+		       : &l->spans;
+}
+
 void dwarf_lines_rows(const struct dwarf_lines *l, uint64_t start, uint64_t end, uhx_id scope)
 {
-	for (size_t i = dwarf_lines_from(l, start); start < end; i++) {
-		const struct line_span *span = i < l->n ? &l->spans[i] : NULL;
+	const struct line_spans *s = spans_at(l, start);
+
+	for (size_t i = span_from(s, start); start < end; i++) {
+		const struct line_span *span = i < s->n ? &s->items[i] : NULL;
 
 		if (!span || span->start >= end) {
 			add_row(l, start, end, scope, NULL);

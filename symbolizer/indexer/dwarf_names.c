@@ -133,13 +133,33 @@ static uhx_id add_function(struct dwarf_names *n, const struct naming *naming, s
 }
 
 uhx_id dwarf_names_function(struct dwarf_names *n, const struct dwarf_entry *d,
-			    const struct dwarf_attributes *a, uint64_t start)
+			    const struct dwarf_attributes *a, uint64_t start, uint32_t *ret_line)
 {
 	struct dwarf_attributes chain = *a;
 	struct naming naming;
 
 	follow_chain(d, &chain, &naming);
+	*ret_line = naming.line;
 	return add_function(n, &naming, better_symbol(n, &naming, start));
+}
+
+void dwarf_names_symbols(struct dwarf_names *n, uhx_id function, uint64_t start)
+{
+	const struct symbol *symbol;
+	size_t count = symbols_at(n->symbols, start, &symbol);
+
+	for (size_t i = 0; i < MIN(count, (size_t)ALIASES_MAX); i++)
+		uhx_builder_alias(n->builder, function, symbol[i].name);
+}
+
+void dwarf_names_folded(struct dwarf_names *n, uhx_id function, const struct dwarf_entry *other,
+			const struct dwarf_attributes *a)
+{
+	struct dwarf_attributes chain = *a;
+	struct naming naming;
+
+	follow_chain(other, &chain, &naming);
+	uhx_builder_alias(n->builder, function, naming.linkage.n ? naming.linkage : naming.name);
 }
 
 uhx_id dwarf_names_inlined(struct dwarf_names *n, const struct dwarf_entry *origin)

@@ -127,9 +127,9 @@ static void collect_lines(void *ctx, uint64_t start, uint64_t end, uint32_t valu
 	if (value != DWARF_UNCOVERED)
 		return;
 	for (size_t i = dwarf_lines_from(l, start);
-	     i < l->n && l->spans[i].start < end && g->scan->loose.left; i++, g->scan->loose.left--)
-		if (add_loose(g->scan, &l->spans[i], MAX(l->spans[i].start, start),
-			      MIN(l->spans[i].end, end), NULL))
+	     i < l->spans.n && l->spans.items[i].start < end && g->scan->loose.left; i++, g->scan->loose.left--)
+		if (add_loose(g->scan, &l->spans.items[i], MAX(l->spans.items[i].start, start),
+			      MIN(l->spans.items[i].end, end), NULL))
 			g->failed = true;
 }
 

@@ -14,6 +14,8 @@ enum {
 	WORD_GOFUNC_1_20 = 40,
 	WORD_GOFUNC_1_27 = 43,
 
+	// Segments may overlap, each as large as the file: what is looked at is bounded all the same.
+	WORDS_TO_TRY = 1 << 27,
 	TREES_TO_TRY = 64,   // functions whose trees must make sense before a guess is believed
 	PLACES_TO_TRY = 16,  // for go:func.* behind the records
 	TREE_ALIGN = 4,
@@ -58,10 +60,12 @@ static bool is_module(const struct go_bytes *b, const struct go_table *t, uint64
 // moduledata, or nothing.
 static struct go_bytes find_module(const struct gopclntab_input *in, const struct go_table *t)
 {
+	uint64_t left = WORDS_TO_TRY;
+
 	for (size_t i = 0; i < in->segment_count; i++) {
 		const struct gopclntab_segment *s = &in->segments[i];
 
-		for (uint64_t off = -s->vaddr % t->word; off < s->bytes.n; off += t->word) {
+		for (uint64_t off = -s->vaddr % t->word; off < s->bytes.n && left; off += t->word, left--) {
 			struct go_bytes b = {str_skip(s->bytes, off), t->bytes.big_endian};
 
 			if (is_module(&b, t, in->table_vaddr))

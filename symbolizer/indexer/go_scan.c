@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/go_scan.h"
 
-enum { TABLE_ALIGN = 8 };
+enum {
+	TABLE_ALIGN = 8,
+	// Segments may overlap, each as large as the file: what is looked at is bounded all the same.
+	PLACES_TO_TRY = 1 << 27,
+};
 
 static struct str segment_bytes(struct elf_image *img, const struct program_header *p)
 {
@@ -38,9 +42,9 @@ static bool is_go(const struct elf_image *img)
 	return img->section_count == 0 || elf_image_section(img, ".go.buildinfo");
 }
 
-static bool table_in_segment(struct str bytes, size_t *ret_at)
+static bool table_in_segment(struct str bytes, size_t *left, size_t *ret_at)
 {
-	for (size_t at = 0; at + TABLE_ALIGN < bytes.n; at += TABLE_ALIGN) {
+	for (size_t at = 0; at + TABLE_ALIGN < bytes.n && *left; at += TABLE_ALIGN, --*left) {
 		if (!gopclntab_probe(str_skip(bytes, at)))
 			continue;
 		*ret_at = at;
@@ -51,6 +55,8 @@ static bool table_in_segment(struct str bytes, size_t *ret_at)
 
 static bool segment_table(struct elf_image *img, struct gopclntab_input *in)
 {
+	size_t left = PLACES_TO_TRY;
+
 	if (img->kind == ELF_KIND_DEBUGINFO || !is_go(img))
 		return false;
 	for (size_t i = 0; i < img->header_count; i++) {
@@ -58,7 +64,7 @@ static bool segment_table(struct elf_image *img, struct gopclntab_input *in)
 		struct str bytes = p->flags & PF_X ? STR_EMPTY : segment_bytes(img, p);
 		size_t at;
 
-		if (!table_in_segment(bytes, &at))
+		if (!table_in_segment(bytes, &left, &at))
 			continue;
 		in->table = str_skip(bytes, at);
 		in->table_vaddr = p->vaddr + at;

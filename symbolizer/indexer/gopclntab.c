@@ -10,6 +10,7 @@ enum {
 	INLINED_MAX = 64 * 1024,     // records of one function's tree
 	PLACES_MAX = 8 * 1024 * 1024, // of one function
 	STEPS_MAX = 1 << 28,         // over the whole table: far more than any real one takes
+	NAME_PER_STEP = 16,          // bytes of names count too: many functions may share a long one
 };
 
 // What the programs of a function say, from the place before it up to `end`.
@@ -112,6 +113,7 @@ static uhx_id make_scope(struct reader *r, struct str name, uint32_t start_line,
 	struct uhx_function function = {.linkage = name, .display = name, .start_line = start_line};
 	struct uhx_scope scope = *call;
 
+	r->steps += name.n / NAME_PER_STEP;
 	scope.function = uhx_builder_function(r->builder, &function);
 	scope.source = SOURCE_GOPCLNTAB;
 	return uhx_builder_scope(r->builder, &scope);
@@ -125,6 +127,7 @@ static bool reserve_scopes(struct reader *r, size_t n)
 		r->nomem = n <= INLINED_MAX;
 		return false;
 	}
+	r->steps += n - r->scope_count;
 	memset(r->scopes + r->scope_count, 0, (n - r->scope_count) * sizeof(*r->scopes));
 	r->scope_count = n;
 	return true;

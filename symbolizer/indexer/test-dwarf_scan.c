@@ -176,6 +176,108 @@ static void test_clones(void **state)
 	indexing_deinit(&x);
 }
 
+// Two functions that are one by the linker's doing, and one that has two names by its author's.
+static const char folded_cc[] =
+	"extern \"C\" { __attribute__((noinline)) int real(int x) { return x * 5; }\n"
+	"int also(int) __attribute__((alias(\"real\"))); }\n"
+	"__attribute__((noinline)) int first(int x)\n"
+	"{ int s = 0; for (int i = 0; i < x; i++) s += i * x; return s; }\n"
+	"__attribute__((noinline)) int second(int y)\n"
+	"{ int t = 0; for (int k = 0; k < y; k++) t += k * y; return t; }\n"
+	"int main(int c, char **) { return first(c) + second(c + 1) + real(c) + also(c); }\n";
+
+static char *dump_of(const char *file)
+{
+	struct indexing x;
+	struct err e = ERR_INIT;
+	char *text = NULL;
+	size_t n;
+	FILE *out = open_memstream(&text, &n);
+
+	assert_non_null(out);
+	indexing_run(&x, file, NULL, NULL);
+	assert_non_null(x.index);
+	assert_int_equal(uhx_dump(x.index, out, &e), 0);
+	fclose(out);
+	indexing_deinit(&x);
+	return text;
+}
+
+static bool has_alias(const char *text, const char *a, const char *b)
+{
+	char one[128];
+	char other[128];
+
+	snprintf(one, sizeof(one), "alias %s = %s\n", a, b);
+	snprintf(other, sizeof(other), "alias %s = %s\n", b, a);
+	return strstr(text, one) || strstr(text, other);
+}
+
+static void test_aliases(void **state)
+{
+	char *text;
+
+	(void)state;
+	if (!toolbox_has("ld.gold")) {
+		print_message("ld.gold is missing\n");
+		skip();
+	}
+	toolbox_write("folded.cc", str_from(folded_cc));
+	assert_int_equal(toolbox_run("g++ -g -O1 -ffunction-sections -fuse-ld=gold -Wl,--icf=all folded.cc -o folded && "
+				     "objcopy --strip-symbol=_Z5firsti --strip-symbol=_Z6secondi folded bare"), 0);
+	assert_true(toolbox_nm("folded", "_Z5firsti") == toolbox_nm("folded", "_Z6secondi"));
+	text = dump_of("folded");
+	assert_true(has_alias(text, "real", "also"));
+	assert_true(has_alias(text, "_Z5firsti", "_Z6secondi"));
+	free(text);
+	text = dump_of("bare"); // debug info alone knows both
+	assert_true(has_alias(text, "_Z5firsti", "_Z6secondi"));
+	free(text);
+}
+
+// Whichever of the two the code is named after, its lines are that one's, never of both.
+static void same_function_s_lines(const char *file)
+{
+	uint64_t start = toolbox_nm(file, "_Z5firsti");
+	struct indexing x;
+	unsigned lines = 0;
+
+	indexing_run(&x, file, NULL, NULL);
+	assert_non_null(x.index);
+	for (uint64_t at = start; at < start + 16; at++) {
+		const struct frame *f = &frames.frame[0];
+
+		uhx_lookup(x.index, at, &frames);
+		assert_int_equal(frames.n, 1);
+		assert_true(f->start_line == 3 || f->start_line == 5);
+		if (f->line && f->line != f->start_line && f->line != f->start_line + 1)
+			fail_msg("at 0x%llx line %u of a function that starts at %u", (unsigned long long)at, f->line,
+				 f->start_line);
+		lines += f->line > 0;
+	}
+	assert_true(lines > 4);
+	indexing_deinit(&x);
+}
+
+static void test_folded_lines(void **state)
+{
+	static const char *const compilers[] = {"g++ -fuse-ld=gold", "clang++ -fuse-ld=gold", "clang++ -fuse-ld=lld",
+						"g++ -fuse-ld=lld"};
+
+	(void)state;
+	if (!toolbox_has("ld.gold") || !toolbox_has("ld.lld") || !toolbox_has("clang++")) {
+		print_message("ld.gold, ld.lld or clang++ is missing\n");
+		skip();
+	}
+	toolbox_write("folded.cc", str_from(folded_cc));
+	for (size_t i = 0; i < countof(compilers); i++) {
+		assert_int_equal(toolbox_run("%s -g -O1 -ffunction-sections -Wl,--icf=all folded.cc -o folded",
+					     compilers[i]), 0);
+		assert_true(toolbox_nm("folded", "_Z5firsti") == toolbox_nm("folded", "_Z6secondi"));
+		same_function_s_lines("folded");
+	}
+}
+
 static void test_assembly_and_padding(void **state)
 {
 	struct indexing x;
@@ -393,6 +495,7 @@ int main(void)
 		cmocka_unit_test(test_g1),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_aliases), cmocka_unit_test(test_folded_lines),
 		cmocka_unit_test(test_siblings_that_are_children),
 		cmocka_unit_test(test_dwz),	     cmocka_unit_test(test_rust),
 		cmocka_unit_test(test_flipped_bytes),

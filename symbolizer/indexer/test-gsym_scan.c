@@ -4,10 +4,12 @@
  * random indexes that must come back the same from what gsym_writer.c makes of them.
  */
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "symbolizer/gsym_writer.h"
 #include "symbolizer/indexer/gsym_scan.h"
+#include "symbolizer/uhx_format.h"
 #include "tests/unit/gsym_file.h"
 
 #include <sys/mman.h>
@@ -475,19 +477,29 @@ static void random_rows(struct uhx_builder *b, uint64_t start, uint64_t step, un
 	}
 }
 
-static struct uhx *random_index(unsigned seed, uint64_t step)
+static int random_index_fd(unsigned seed, uint64_t step)
 {
 	_cleanup_(uhx_builder_freep) struct uhx_builder *b = NULL;
 	struct uhx_meta meta = {.machine = STR("any")};
 	struct uhx_counts counts;
 	struct err e = ERR_INIT;
-	struct uhx *u = NULL;
 	int fd = memfd_create("uhx", MFD_CLOEXEC);
 
 	assert_int_equal(uhx_builder_new(&b, &e), 0);
 	for (unsigned i = 0; i < FUNCTIONS; i++)
 		random_rows(b, 0x10000 + i * step * ROWS * 2, step, &seed);
-	if (uhx_builder_write(b, &meta, fd, &counts, &e) || uhx_open_fd(fd, &u, &e))
+	if (uhx_builder_write(b, &meta, fd, &counts, &e))
+		fail_msg("%s", e.msg);
+	return fd;
+}
+
+static struct uhx *random_index(unsigned seed, uint64_t step)
+{
+	int fd = random_index_fd(seed, step);
+	struct err e = ERR_INIT;
+	struct uhx *u = NULL;
+
+	if (uhx_open_fd(fd, &u, &e))
 		fail_msg("%s", e.msg);
 	close(fd);
 	return u;
@@ -557,6 +569,71 @@ static void test_round_trip(void **state)
 		check_round_trip(seed, 1 + seed * seed);
 	check_round_trip(11, 5000);
 	check_round_trip(12, UINT64_C(10) << 20); // beyond 4 GiB: address offsets of 8 bytes
+}
+
+// So that damage gets past the header's checksum; those of the sections are not looked at here.
+static void sign(struct buf *b)
+{
+	struct uhx_header h;
+
+	memcpy(&h, b->p, sizeof(h));
+	h.file_size = b->n;
+	h.section_count = MIN(h.section_count, (uint32_t)UHX_SECTION_KINDS);
+	h.checksum = 0;
+	memcpy(b->p, &h, sizeof(h));
+	h.checksum = xxh3(b->p, sizeof(h) + h.section_count * sizeof(struct uhx_section));
+	memcpy(b->p, &h, sizeof(h));
+}
+
+// 1: exported; 0: refused.
+static int export_bytes(const struct buf *bytes)
+{
+	int in = memfd_create("uhx", MFD_CLOEXEC);
+	int out = memfd_create("gsym", MFD_CLOEXEC);
+	struct gsym_export exported;
+	struct err e = ERR_INIT;
+	struct uhx *u = NULL;
+	int result;
+
+	assert_int_equal(io_write_all(in, bytes->p, bytes->n, &e), 0);
+	result = uhx_open_fd(in, &u, &e) == 0 && gsym_write(u, out, &exported, &e) == 0;
+	if (!result)
+		assert_true(e.kind == ERR_BAD_INDEX || e.kind == ERR_UNSUPPORTED ||
+			    e.kind == ERR_NOT_FOUND || e.kind == ERR_TOO_LARGE);
+	uhx_unref(u);
+	close(in);
+	close(out);
+	return result;
+}
+
+static void test_damaged_index(void **state)
+{
+	enum { DAMAGES = 1000 };
+	struct buf sound = BUF_INIT(MIB(1));
+	struct err e = ERR_INIT;
+	unsigned seed = 3;
+	unsigned exports = 0;
+	int fd = random_index_fd(2, 9);
+
+	(void)state;
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(io_read_fd(fd, &sound, &e), 0);
+	for (unsigned i = 0; i < DAMAGES; i++) {
+		struct buf b = BUF_INIT(MIB(1));
+
+		buf_append_str(&b, buf_str(&sound));
+		for (unsigned k = 0; k <= i % 4; k++) {
+			size_t at = (size_t)rand_r(&seed) % b.n;
+
+			b.p[at] ^= (char)(1 << rand_r(&seed) % 8);
+		}
+		sign(&b);
+		exports += export_bytes(&b);
+		buf_deinit(&b);
+	}
+	assert_in_range(exports, DAMAGES / 20, DAMAGES - 1);
+	buf_deinit(&sound);
+	close(fd);
 }
 
 static bool export_fails(const struct uhx *u, unsigned long nth)
@@ -648,6 +725,7 @@ int main(void)
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_damaged_index),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_nothing_to_export),
 	};

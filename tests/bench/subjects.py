@@ -71,8 +71,8 @@ class Subject:
         return path
 
     def hot_megabytes(self):
-        """The part of the index that lookups read, of a format that tells its parts apart."""
-        return self.report.get("hot_bytes", self.report["bytes"]) / 1e6
+        """The part of the index that lookups read."""
+        return (self.report["bytes"] - self.report["cold_bytes"]) / 1e6
 
     def described(self):
         return f"{self.title} ({number(self.megabytes)} MB; {self.report['rows']:,} rows and " \

@@ -168,8 +168,7 @@ def read_lookups(text):
     """What bench-lookup tells: a line for each way of looking up, with its median round."""
     ways = {way: float(ns) for way, ns in re.findall(r"^(.+?) ns/lookup: .*?median ([\d.]+)", text, re.M)}
     found = re.search(r"hits (\d+) frames (\d+)", text)
-    return {"chain": ways["chain"], "names": ways.get("strings", ways["chain"]), "batch": ways.get("batch"),
-            "hits": float(found[1]), "frames": float(found[2])}
+    return {"chain": ways["chain"], "names": ways["strings"], "batch": ways["batch"], "hits": float(found[1]), "frames": float(found[2])}
 
 
 def read_rival(text):
@@ -197,19 +196,20 @@ def engine_jobs(subject, rivals, stdin, rounds, cold=False):
             for label, kind, file, more in engines] if rivals.crates else []
 
 
-def lookup_instructions(subject, rivals):
-    once, twice = (instructions(bench_tool("symbolizer/bench-lookup"), subject.index, rounds, stdin=subject.first,
-                                valgrind=rivals.valgrind) for rounds in (1, 2))
+def lookup_instructions(subject, valgrind, way):
+    once, twice = (instructions(bench_tool("symbolizer/bench-lookup"), subject.index, rounds, way, stdin=subject.first,
+                                valgrind=valgrind) for rounds in (1, 2))
     return (twice - once) / NAMED_OF
 
 
 def bench_lookups(meter, subject, rivals, rounds):
-    ours = Gauge("uhx_lookup", [bench_tool("symbolizer/bench-lookup"), subject.index, 5], read_lookups, stdin=subject.all)
+    ours = Gauge("unhex, .uhx", [bench_tool("symbolizer/bench-lookup"), subject.index, 5], read_lookups, stdin=subject.all)
     jobs = compete(meter, [ours, *engine_jobs(subject, rivals, subject.all, 3)], rounds)
     table = Table("Lookups inside one process", ["chain, ns", "with all strings, ns", "batched, ns", "found", "frames each"],
                   f"CPU time of one of {ADDRESSES:,} random addresses, warm, one thread, nothing printed. Chain: the frames "
-                  "with their lines. All strings: and function and file names in hand. Batched: all addresses given "
-                  "in one call, all strings. A dash: the engine has no such way.")
+                  "with their lines, functions and files by reference. All strings: names in hand. Batched: all "
+                  "addresses given in one call, ours as a chain, blazesym's with all strings. A dash: the engine "
+                  "has no such way.")
     for job in jobs:
         hits, frames = job.median("hits"), job.median("frames")
         table.add(job.label, *map(job.median, ("chain", "names", "batch")), f"{hits / ADDRESSES:.1%}", f"{frames / hits:.2f}")
@@ -219,15 +219,17 @@ def bench_lookups(meter, subject, rivals, rounds):
     table.remarks.append("Engines differ in what they find: padding between functions is a hole for us, SymCache and GSYM; "
                          "those that read the line table print the line before it.")
     if rivals.valgrind:
-        table.remarks.append(f"uhx_lookup under callgrind: {lookup_instructions(subject, rivals):,.0f} instructions a lookup.")
+        counts = [f"{lookup_instructions(subject, rivals.valgrind, way):,.0f} {name}"
+                  for way, name in (("chain", "for the chain"), ("batch", "batched"), ("strings", "with all strings"))]
+        table.remarks.append(f"Ours under callgrind, instructions a lookup: {', '.join(counts)}.")
     return table
 
 
 def bench_first_answer(meter, subject, rivals, rounds):
     ours = [bench_tool("symbolizer/bench-open"), subject.index, f"{subject.addresses[0]:#x}"]
-    warm = compete(meter, [Gauge("uhx_open, uhx_lookup", ours, read_open),
+    warm = compete(meter, [Gauge("unhex, .uhx", ours, read_open),
                            *engine_jobs(subject, rivals, subject.one, 1)], rounds)
-    cold = compete(meter, [Gauge("uhx_open, uhx_lookup", ours, read_open, cold=subject.index),
+    cold = compete(meter, [Gauge("unhex, .uhx", ours, read_open, cold=subject.index),
                            *engine_jobs(subject, rivals, subject.one, 1, cold=True)], rounds)
     table = Table("Opening and the first answer, inside one process", ["cold file, ms", "warm file, ms"],
                   "Wall time from nothing to one address answered with its strings.")

@@ -45,11 +45,13 @@ def random_addresses(elf, seed, count=ADDRESSES):
 
 
 def our_chains(case, uhx, addresses):
-    """Per address the frames as (names, file, line): both names, for GSYM has only one."""
+    """Per address the frames as (names, file, line): both names, for GSYM has only one. A function whose start is all
+    that is known has no name to export."""
     text = "".join(f"{a:#x}\n" for a in addresses)
     answers = case.unhex("addr2line", "--json", "--index", uhx, input=text, check=False).stdout
+    chains = [json.loads(line) for line in answers.splitlines()]
     return [[({f["function"], f.get("system_name", f["function"])}, f.get("file", ""), f.get("line", 0))
-             for f in json.loads(line)["frames"]] for line in answers.splitlines()]
+             for f in chain["frames"] if chain["source"] != "eh_frame"] for chain in chains]
 
 
 def gsymutil_frame(text):
@@ -172,12 +174,16 @@ def check_import(case, elf):
 
 
 def check_same_places(addresses, imported, direct):
-    """Where gsymutil kept what there is: lines and depth are those of our own index. Names are not compared:
-    each tool chooses among aliases by its own rule."""
+    """Lines and depth are those of our own index, wherever llvm-gsymutil kept them; it gives the first bytes of a
+    few cold parts (6 of 28,515 addresses of libc) a line that DWARF has before them. Names are not compared: each tool
+    chooses among aliases by its own rule."""
     both = [(a, x, y) for a, x, y in zip(addresses, imported, direct) if x and y]
-    different = [(hex(a), x, y) for a, x, y in both if places(x) != places(y)]
-    print(f"# beside our own index: {len(both)} addresses named by both, {len(different)} with other places")
-    assert len(different) <= len(both) // 50, different[:5]
+    kept = [(a, x, y) for a, x, y in both if x[0][1]]
+    different = [(hex(a), x, y) for a, x, y in kept if places(x) != places(y)]
+    print(f"# beside our own index: {len(both)} addresses named by both, {len(kept)} with a line, "
+          f"{len(different)} at other places")
+    assert len(kept) > len(both) // 2, "llvm-gsymutil kept hardly any line"
+    assert len(different) <= len(kept) // 500, different[:5]
 
 
 @test
@@ -237,6 +243,8 @@ def export_refuses(case):
     assert not os.path.exists(case.path("out.gsym"))
     done = case.unhex("index", "--export-gsym", case.path("out.gsym"), check=False)
     assert done.returncode == 2, done
+    done = case.unhex("index", "--export-gsym", not_one, not_one, check=False)
+    assert done.returncode == 2 and "is the index to read" in done.stderr, done
 
 
 main()
