@@ -54,13 +54,13 @@ LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code 
 
 # ---- libraries: folder, what it links --------------------------------------------------------
 
-PKG_base = libzstd libdeflate libcurl libcrypto jansson libseccomp libxxhash
+# libcurl (in base) and libdebuginfod (in upload-cli) are loaded when needed: base/lazy_library.h.
+PKG_base = libzstd libdeflate libisal libcrypto jansson libseccomp libxxhash
 PKG_store = sqlite3
 PKG_debuginfod = libcurl
 PKG_server = libmicrohttpd
 PKG_agent-lite = libbpf
-PKG_upload-cli = libdebuginfod
-PKG_symbolizer/indexer = libdw libelf
+PKG_symbolizer/indexer = libdw libelf liblzma
 EXTRA_symbolizer/indexer = -liberty
 
 FOLDERS = base symbolizer symbolizer/indexer store debuginfod server agent-lite upload-cli
@@ -94,7 +94,7 @@ UNIT = $(patsubst %.c,$(BUILD)/test/%,$(UNIT_SRC))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help deps demo test check unit e2e bench lint install clean check-asan check-tsan \
-	check-diff check-interop check-long coverage compile_commands.json
+	check-diff check-instructions check-interop check-long coverage compile_commands.json
 
 all: $(PROGRAMS)
 
@@ -106,7 +106,8 @@ help:
 ## make test            install what is missing, build, run all tests (also under ASan+UBSan)
 ## make check           the tests alone, nothing installed; VARIANT=asan|tsan|cov picks a build
 ## make unit / e2e      one half of them; ONLY=pattern picks tests by file name
-## make bench           time and memory beside llvm-symbolizer, eu-addr2line, llvm-gsymutil
+## make bench           time and memory beside every symbolizer found here; ONLY=kernel (libc, pprof, server, agent)
+## make check-instructions  fails where look-ups, start-up, builds or profiles need more instructions (callgrind)
 ## make lint            layers, headers alone, sizes, shellcheck, gcc -fanalyzer, clang-tidy
 ## make fuzz            libFuzzer targets over their kept corpora; FUZZ_SECONDS=60 each
 ## make check-diff      100,000 addresses of large binaries against llvm-symbolizer and eu-addr2line (long)
@@ -204,6 +205,8 @@ check-tsan:
 	@$(MAKE) --no-print-directory VARIANT=tsan check
 bench: all
 	@BUILD=$(BUILD) tests/bench/run.sh
+check-instructions: all $(addprefix $(BUILD)/bench/symbolizer/,bench-lookup bench-pprof indexer/bench-index)
+	@UNHEX_BUILD=$(abspath $(BUILD)) python3 tests/bench/check_instructions.py
 lint:
 	@ci/run.sh lint
 coverage:

@@ -15,6 +15,9 @@
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define UNUSED __attribute__((unused))
 #define NORETURN __attribute__((noreturn))
+/* Not cleared by -ftrivial-auto-var-init: on hot paths, for what is filled before it is read. */
+#define UNINITIALIZED __attribute__((uninitialized))
+#define NOINLINE __attribute__((noinline))
 
 #define countof(array) (sizeof(array) / sizeof((array)[0]))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -10,17 +10,27 @@ enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
 
 static _Atomic int64_t shift_ns;
 
-static int64_t now_ns(clockid_t id)
+static int64_t read_ns(clockid_t id)
 {
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
-	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec + atomic_load(&shift_ns);
+	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static int64_t now_ns(clockid_t id)
+{
+	return read_ns(id) + atomic_load(&shift_ns);
 }
 
 uint64_t clock_mono_ns(void)
 {
 	return (uint64_t)now_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_thread_cpu_ns(void)
+{
+	return (uint64_t)read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t clock_mono_ms(void)

@@ -7,6 +7,8 @@
 
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_ns(void);
+/* What this thread has used of the processor; for figures that other work must not change. Not shifted. */
+uint64_t clock_thread_cpu_ns(void);
 int64_t clock_unix_s(void);
 int64_t clock_unix_ns(void);
 /* Test hook: added to every answer above, in milliseconds. */

@@ -15,6 +15,9 @@ enum {
 	ZSTD_LEVEL_MAX = 19,      // the highest whose window is no larger than 8 MiB
 	ZSTD_WINDOW_LOG_MAX = 27, // of what we read: 128 MiB of memory
 	ZSTD_CHUNK = 128 * 1024,
+	// A size announced is believed up to there, and beyond it in proportion to what came in.
+	ZSTD_BELIEVED = 16 * 1024 * 1024,
+	ZSTD_RATIO_BELIEVED = 64,
 };
 
 enum encoding encoding_sniff(struct str bytes)
@@ -115,6 +118,11 @@ int gzip_decompress(struct str in, struct buf *out, struct err *e)
 	return 0;
 }
 
+uint32_t crc32_update(uint32_t crc, struct str bytes)
+{
+	return libdeflate_crc32(crc, bytes.p, bytes.n);
+}
+
 int zlib_decompress(struct str in, void *out, size_t n, struct err *e)
 {
 	_cleanup_(libdeflate_free_decompressorp) struct libdeflate_decompressor *d =
@@ -184,28 +192,42 @@ static int bad_zstd(size_t code, struct err *e)
 }
 
 /*
- * One step of decompression onto the end of out. At the maximum one byte of scratch finds out whether
- * anything more comes. *ret_hint: 0 when a frame is complete and flushed.
+ * What a frame says of its size (RFC 8878, 3.1.1.1.4) is but a hint, and forgeable. Where all of it fits
+ * into the output and lies in the input, libzstd decodes it in place instead of through a window.
  */
-static int unzstd_step(ZSTD_DCtx *d, ZSTD_inBuffer *in, struct buf *out, size_t *ret_hint,
+static size_t guess_frame(const ZSTD_inBuffer *in)
+{
+	size_t left = in->size - in->pos;
+	unsigned long long size =
+		ZSTD_getFrameContentSize((const char *)in->src + in->pos, left);
+
+	if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR ||
+	    (size > ZSTD_BELIEVED && size / ZSTD_RATIO_BELIEVED > left))
+		return ZSTD_CHUNK;
+	return MAX((size_t)size, (size_t)1);
+}
+
+/*
+ * One step of decompression onto the end of out. At the maximum one byte of scratch finds out whether
+ * anything more comes. *hint: 0 when a frame is complete and flushed, as it is before the first.
+ */
+static int unzstd_step(ZSTD_DCtx *d, ZSTD_inBuffer *in, struct buf *out, size_t *hint,
 		       struct err *e)
 {
-	size_t room = MIN(room_of(out), (size_t)ZSTD_CHUNK);
+	size_t room = MIN(room_of(out), *hint ? (size_t)ZSTD_CHUNK : guess_frame(in));
 	char scratch[1];
 	char *to = room ? buf_reserve(out, room) : scratch;
 	ZSTD_outBuffer o = {to, room ? room : sizeof(scratch), 0};
-	size_t hint;
 
 	if (!to)
 		return buf_check(out, "decompressed zstd data", e);
-	hint = ZSTD_decompressStream(d, &o, in);
-	if (ZSTD_isError(hint))
-		return bad_zstd(hint, e);
+	*hint = ZSTD_decompressStream(d, &o, in);
+	if (ZSTD_isError(*hint))
+		return bad_zstd(*hint, e);
 	if (room)
 		buf_commit(out, o.pos);
 	else if (o.pos)
 		return beyond_cap(out, "zstd", e);
-	*ret_hint = hint;
 	return o.pos > 0;
 }
 
@@ -213,7 +235,7 @@ int zstd_decompress(struct str in, struct buf *out, struct err *e)
 {
 	_cleanup_(free_dctxp) ZSTD_DCtx *d = new_dctx();
 	ZSTD_inBuffer i = {in.p, in.n, 0};
-	size_t hint = 1;
+	size_t hint = 0;
 	int wrote;
 
 	if (!d)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole-buffer and streaming (de)compression with output caps: gzip and zlib through libdeflate, zstd
- * through libzstd. A bomb is ERR_TOO_LARGE, damage is ERR_BAD_ENCODING. Thread-safe (no shared state).
+ * Whole-buffer and streaming (de)compression with output caps: gzip and zlib through libdeflate (and
+ * ISA-L, which only writes), zstd through libzstd. A bomb is ERR_TOO_LARGE, damage is ERR_BAD_ENCODING. Thread-safe (no shared state).
  */
 #ifndef BASE_COMPRESS_H
 #define BASE_COMPRESS_H
@@ -19,10 +19,14 @@ enum encoding encoding_sniff(struct str bytes);
 /* Appends to out, whose max is the cap. Multi-member gzip and multi-frame zstd are read to the end. */
 int gzip_decompress(struct str in, struct buf *out, struct err *e) MUST_CHECK;
 int gzip_compress(struct str in, int level, struct buf *out, struct err *e) MUST_CHECK;
+/* For an answer that is waited for: several times faster than gzip_compress(), a tenth larger. */
+int gzip_compress_fast(struct str in, struct buf *out, struct err *e) MUST_CHECK;
 int zstd_decompress(struct str in, struct buf *out, struct err *e) MUST_CHECK;
 int zstd_compress(struct str in, int level, struct buf *out, struct err *e) MUST_CHECK;
 /* One zlib stream (RFC 1950) that gives exactly the n bytes at out; else ERR_BAD_ENCODING. */
 int zlib_decompress(struct str in, void *out, size_t n, struct err *e) MUST_CHECK;
+/* The CRC of gzip, zlib and .gnu_debuglink, continued from `crc`; 0 to begin with. */
+uint32_t crc32_update(uint32_t crc, struct str bytes);
 /* Decompress by magic, or copy. */
 int decompress_any(struct str in, struct buf *out, struct err *e) MUST_CHECK;
 

@@ -51,6 +51,7 @@ enum {
 	X(ERR_BAD_PATH, "bad_path", 400, EXIT_FAILED, false)                                       \
 	X(ERR_NOT_ELF, "not_elf", 415, EXIT_FAILED, false)                                         \
 	X(ERR_BAD_ELF, "malformed_elf", 415, EXIT_FAILED, false)                                   \
+	X(ERR_BAD_GSYM, "malformed_gsym", 415, EXIT_FAILED, false)                                 \
 	X(ERR_ID_MISMATCH, "build_id_mismatch", 415, EXIT_FAILED, false)                           \
 	X(ERR_NO_BUILD_ID, "no_build_id", 415, EXIT_FAILED, false)                                 \
 	X(ERR_UNSUPPORTED, "unsupported_type", 415, EXIT_FAILED, false)                            \

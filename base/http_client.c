@@ -2,12 +2,11 @@
 #include "base/http_client.h"
 
 #include "base/cleanup.h"
+#include "base/curl_easy.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include <curl/curl.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,14 +35,6 @@ struct transfer {
 	char curl_says[CURL_ERROR_SIZE];
 };
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_ready;
-
-static void set_up_curl(void)
-{
-	curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 DEFINE_CLEANUP(struct http_client *, http_client_free)
 
 int http_client_new(const char *user_agent, size_t max_body, struct http_client **ret,
@@ -51,16 +42,14 @@ int http_client_new(const char *user_agent, size_t max_body, struct http_client 
 {
 	_cleanup_(http_client_freep) struct http_client *c = NULL;
 
-	pthread_once(&curl_once, set_up_curl);
-	if (curl_ready != CURLE_OK)
-		return err_set(e, ERR_INTERNAL, "setting up libcurl: %s",
-			       curl_easy_strerror(curl_ready));
+	if (curl_easy_load(e))
+		return -1;
 	c = mem_zalloc(sizeof(*c));
 	if (!c)
 		return err_nomem(e);
 	c->max_body = max_body;
 	c->user_agent = mem_strdup(user_agent);
-	c->curl = curl_easy_init();
+	c->curl = curl_easy.init();
 	if (!c->user_agent || !c->curl)
 		return err_nomem(e);
 	*ret = steal_ptr(c);
@@ -101,7 +90,7 @@ static bool is_success(CURL *curl)
 {
 	long status = 0;
 
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy.getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	return status >= 200 && status < 300;
 }
 
@@ -178,7 +167,7 @@ static int on_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_o
 
 static int add_header(struct curl_slist **list, const char *line, struct err *e)
 {
-	struct curl_slist *longer = curl_slist_append(*list, line);
+	struct curl_slist *longer = curl_easy.slist_append(*list, line);
 
 	if (!longer)
 		return err_nomem(e);
@@ -202,28 +191,28 @@ static int collect_headers(const struct http_client *c, const struct http_reques
 
 static void set_limits(CURL *curl, const struct http_request *rq)
 {
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-	curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)LOW_SPEED_S);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)MIN(rq->timeout_ms, (uint64_t)INT32_MAX));
+	curl_easy.setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy.setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	curl_easy.setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+	curl_easy.setopt(curl, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
+	curl_easy.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy.setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+	curl_easy.setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy.setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)LOW_SPEED_S);
+	curl_easy.setopt(curl, CURLOPT_TIMEOUT_MS, (long)MIN(rq->timeout_ms, (uint64_t)INT32_MAX));
 }
 
 static void set_callbacks(CURL *curl, struct transfer *t)
 {
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->curl_says);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
-	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
+	curl_easy.setopt(curl, CURLOPT_ERRORBUFFER, t->curl_says);
+	curl_easy.setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy.setopt(curl, CURLOPT_WRITEDATA, t);
+	curl_easy.setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy.setopt(curl, CURLOPT_HEADERDATA, t);
 	if (t->rq->progress) {
-		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
+		curl_easy.setopt(curl, CURLOPT_NOPROGRESS, 0L);
+		curl_easy.setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+		curl_easy.setopt(curl, CURLOPT_XFERINFODATA, t);
 	}
 }
 
@@ -232,19 +221,19 @@ static void set_method(CURL *curl, struct transfer *t)
 	const char *method = t->rq->method;
 
 	if (strcmp(method, "HEAD") == 0) {
-		curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+		curl_easy.setopt(curl, CURLOPT_NOBODY, 1L);
 		return;
 	}
 	if (body_size(t->rq) || strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0) {
-		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)body_size(t->rq));
-		curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_upload);
-		curl_easy_setopt(curl, CURLOPT_READDATA, t);
-		curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_rewind);
-		curl_easy_setopt(curl, CURLOPT_SEEKDATA, t);
+		curl_easy.setopt(curl, CURLOPT_UPLOAD, 1L);
+		curl_easy.setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)body_size(t->rq));
+		curl_easy.setopt(curl, CURLOPT_READFUNCTION, on_upload);
+		curl_easy.setopt(curl, CURLOPT_READDATA, t);
+		curl_easy.setopt(curl, CURLOPT_SEEKFUNCTION, on_rewind);
+		curl_easy.setopt(curl, CURLOPT_SEEKDATA, t);
 	}
 	if (strcmp(method, "GET") != 0)
-		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+		curl_easy.setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 }
 
 static enum err_kind kind_of(CURLcode code)
@@ -270,7 +259,7 @@ static int transfer_error(struct transfer *t, CURLcode code, struct err *e)
 		return err_wrap(e, "%s %s", t->rq->method, t->rq->url);
 	}
 	return err_set(e, kind_of(code), "%s %s: %s", t->rq->method, t->rq->url,
-		       t->curl_says[0] ? t->curl_says : curl_easy_strerror(code));
+		       t->curl_says[0] ? t->curl_says : curl_easy.strerror(code));
 }
 
 static void note_result(CURL *curl, struct http_response *r)
@@ -278,9 +267,9 @@ static void note_result(CURL *curl, struct http_response *r)
 	const char *type = NULL;
 	curl_off_t wait = 0;
 
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &r->status);
-	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
-	curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &wait);
+	curl_easy.getinfo(curl, CURLINFO_RESPONSE_CODE, &r->status);
+	curl_easy.getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+	curl_easy.getinfo(curl, CURLINFO_RETRY_AFTER, &wait);
 	snprintf(r->content_type, sizeof(r->content_type), "%s", type ? type : "");
 	r->retry_after_s = wait > 0 ? (uint64_t)wait : 0;
 }
@@ -290,14 +279,14 @@ static int perform(struct http_client *c, struct transfer *t, struct curl_slist 
 {
 	CURLcode code;
 
-	curl_easy_reset(c->curl); // keeps connections
+	curl_easy.reset(c->curl); // keeps connections
 	set_limits(c->curl, t->rq);
 	set_callbacks(c->curl, t);
 	set_method(c->curl, t);
-	curl_easy_setopt(c->curl, CURLOPT_URL, t->rq->url);
-	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, c->user_agent);
-	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
-	code = curl_easy_perform(c->curl);
+	curl_easy.setopt(c->curl, CURLOPT_URL, t->rq->url);
+	curl_easy.setopt(c->curl, CURLOPT_USERAGENT, c->user_agent);
+	curl_easy.setopt(c->curl, CURLOPT_HTTPHEADER, headers);
+	code = curl_easy.perform(c->curl);
 	if (code != CURLE_OK)
 		return transfer_error(t, code, e);
 	note_result(c->curl, t->response);
@@ -316,7 +305,7 @@ int http_do(struct http_client *c, const struct http_request *rq, struct http_re
 	rc = collect_headers(c, rq, &headers, e);
 	if (!rc)
 		rc = perform(c, &t, headers, e);
-	curl_slist_free_all(headers);
+	curl_easy.slist_free_all(headers);
 	if (rc)
 		http_response_deinit(&response);
 	else
@@ -335,7 +324,7 @@ void http_client_free(struct http_client *c)
 	if (!c)
 		return;
 	if (c->curl)
-		curl_easy_cleanup(c->curl);
+		curl_easy.cleanup(c->curl);
 	free(c->user_agent);
 	free(c->authorization);
 	free(c);

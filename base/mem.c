@@ -2,6 +2,7 @@
 #include "base/mem.h"
 
 #include "base/fault.h"
+#include <malloc.h>
 #include <string.h>
 
 static struct fault fault;
@@ -96,4 +97,10 @@ void mem_fault_at(unsigned long nth, unsigned long times)
 bool mem_fault_off(void)
 {
 	return fault_disarm(&fault);
+}
+
+void mem_keep_freed(size_t bytes)
+{
+	mallopt(M_TRIM_THRESHOLD, (int)MIN(bytes, (size_t)INT32_MAX));
+	mallopt(M_MMAP_THRESHOLD, (int)MIN(bytes / 2, (size_t)INT32_MAX));
 }

@@ -33,8 +33,54 @@ static inline struct pb_reader pb_reader(struct str s)
 	return (struct pb_reader){p, p + s.n, p};
 }
 
+/*
+ * A varint at *at, which then points behind it; false, and *at where it was, when it is cut off before
+ * `end` or longer than 64 bits.
+ */
+bool pb_take_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret) MUST_CHECK;
+
+MUST_CHECK static inline bool pb_take_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret)
+{
+	const uint8_t *p = *at;
+
+	// Nearly all numbers in a profile are of one or two bytes.
+	if (p < end && p[0] < 0x80) {
+		*ret = p[0];
+		*at = p + 1;
+		return true;
+	}
+	if (end - p >= 2 && p[1] < 0x80) {
+		*ret = (uint64_t)(p[0] & 0x7f) | (uint64_t)p[1] << 7;
+		*at = p + 2;
+		return true;
+	}
+	return pb_take_long_varint(at, end, ret);
+}
+
+int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e) MUST_CHECK;
+
 /* 1 with *f set, 0 at the end, -1 with ERR_BAD_PROTOBUF naming the byte offset. */
-int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e) MUST_CHECK;
+MUST_CHECK static inline int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e)
+{
+	enum { SHORT_TAG = 0x87, MORE = 0x80, FIRST_NUMBER = 1 << 3 };
+	const uint8_t *p = r->p;
+
+	// Most fields: a tag of one byte, then text or a message that is shorter than 128 bytes.
+	if (r->end - p >= 2 && (p[0] & SHORT_TAG) == PB_BYTES && p[0] >= FIRST_NUMBER &&
+	    p[1] < MORE && p[1] <= r->end - p - 2) {
+		f->number = p[0] >> 3;
+		f->wire = PB_BYTES;
+		f->value = 0;
+		f->bytes = (struct str){(const char *)p + 2, p[1]};
+		f->raw = (struct str){(const char *)p, (size_t)p[1] + 2};
+		r->p = p + 2 + p[1];
+		return 1;
+	}
+	return pb_next_any(r, f, e);
+}
+
+/* The next of the packed numbers that r reads: 1, 0 at the end, -1 as above. */
+int pb_next_packed(struct pb_reader *r, uint64_t *ret, struct err *e) MUST_CHECK;
 
 /*
  * A repeated scalar, packed or not: call with each field of that number; `next` yields values one by
@@ -46,24 +92,34 @@ struct pb_packed {
 	uint64_t value;
 };
 struct pb_packed pb_packed(const struct pb_field *f);
-int pb_packed_next_any(struct pb_packed *p, uint64_t *ret, struct err *e) MUST_CHECK;
+int pb_packed_next(struct pb_packed *p, uint64_t *ret, struct err *e) MUST_CHECK;
+/* How many varints end in these bytes: what a packed field holds, where it is not cut off. */
+size_t pb_count_varints(struct str packed);
 
-MUST_CHECK static inline int pb_packed_next(struct pb_packed *p, uint64_t *ret, struct err *e)
+enum { PB_VARINT_MAX = 10 };
+
+static inline size_t pb_varint_size(uint64_t v)
 {
-	const uint8_t *at = p->r.p;
+	return (size_t)(70 - __builtin_clzll(v | 1)) / 7;
+}
 
-	// Nearly all numbers in a profile are of one or two bytes.
-	if (p->r.end - at >= 2 && at[0] < 0x80) {
-		*ret = at[0];
-		p->r.p = at + 1;
-		return 1;
+/* Writes to `to`, which has room for it; returns the end. */
+static inline uint8_t *pb_write_varint(uint8_t *to, uint64_t v)
+{
+	if (v >= 0x80 && v < 0x4000) {
+		to[0] = (uint8_t)(v | 0x80);
+		to[1] = (uint8_t)(v >> 7);
+		return to + 2;
 	}
-	if (p->r.end - at >= 2 && at[1] < 0x80) {
-		*ret = (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7;
-		p->r.p = at + 2;
-		return 1;
-	}
-	return pb_packed_next_any(p, ret, e);
+	for (; v > 0x7f; v >>= 7)
+		*to++ = (uint8_t)(v | 0x80);
+	*to++ = (uint8_t)v;
+	return to;
+}
+
+static inline uint64_t pb_tag(uint32_t number, enum pb_wire wire)
+{
+	return (uint64_t)number << 3 | wire;
 }
 
 void pb_put_varint(struct buf *b, uint64_t v); /* without a tag */

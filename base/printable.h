@@ -7,10 +7,12 @@
 #define BASE_PRINTABLE_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/str.h"
 #include <stdio.h>
 
 void printable_put(struct str s, FILE *out);
+void printable_append(struct str s, struct buf *out);
 /* For columns: the beginning of s, '?' for what is not printable ASCII; NUL-terminated, cut at size - 1. */
 void printable_copy(struct str s, char *out, size_t size);
 

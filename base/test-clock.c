@@ -19,6 +19,19 @@ static void time_moves_when_shifted(void **state)
 	assert_in_range(clock_unix_ns() / second - unix_before, 0, 10);
 }
 
+static void cpu_time_is_not_shifted(void **state)
+{
+	uint64_t before = clock_thread_cpu_ns(), after;
+
+	(void)state;
+	clock_shift_ms(3600 * 1000);
+	do
+		after = clock_thread_cpu_ns();
+	while (after == before);
+	clock_shift_ms(-3600 * 1000);
+	assert_in_range(after - before, 1, 60 * second);
+}
+
 static void check_format(int64_t unix_ns, const char *want)
 {
 	char text[32];
@@ -80,6 +93,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(time_moves_when_shifted),
+		cmocka_unit_test(cpu_time_is_not_shifted),
 		cmocka_unit_test(formats_rfc3339),
 		cmocka_unit_test(parses_both_forms),
 		cmocka_unit_test(refuses_anything_else),

@@ -8,6 +8,12 @@
 
 typedef int codec(struct str in, struct buf *out, struct err *e);
 
+// In the shape of the others, which have levels.
+static int pack_fast(struct str in, int level UNUSED, struct buf *out, struct err *e)
+{
+	return gzip_compress_fast(in, out, e);
+}
+
 // Text that shrinks, but not to nothing.
 static void fill(struct buf *b, size_t n)
 {
@@ -43,6 +49,7 @@ static void what_is_packed_unpacks(void **state)
 	(void)state;
 	for (size_t i = 0; i < countof(sizes); i++) {
 		check_round_trip(gzip_compress, gzip_decompress, sizes[i]);
+		check_round_trip(pack_fast, gzip_decompress, sizes[i]);
 		check_round_trip(zstd_compress, zstd_decompress, sizes[i]);
 	}
 }
@@ -70,6 +77,7 @@ static void bombs_stop_at_the_cap(void **state)
 {
 	(void)state;
 	check_caps(gzip_compress, gzip_decompress);
+	check_caps(pack_fast, gzip_decompress);
 	check_caps(zstd_compress, zstd_decompress);
 }
 
@@ -81,6 +89,10 @@ static void compressing_has_a_cap_too(void **state)
 	(void)state;
 	assert_int_equal(gzip_compress(STR("twenty-one bytes, no repetition"), 6, &small, &e), -1);
 	assert_err(&e, ERR_TOO_LARGE, "compressed gzip data is larger than the limit of 20 bytes");
+	buf_clear(&small);
+	assert_int_equal(gzip_compress_fast(STR("twenty-one bytes, no repetition"), &small, &e), -1);
+	assert_err(&e, ERR_TOO_LARGE, "compressed gzip data is larger than the limit of 20 bytes");
+	buf_clear(&small);
 	assert_int_equal(zstd_compress(STR("twenty-one bytes, no repetition"), 6, &small, &e), -1);
 	assert_err(&e, ERR_TOO_LARGE, "compressed zstd data is larger than the limit of 20 bytes");
 	assert_ok(zstd_compress(STR("fits"), 6, &small, &e));
@@ -101,10 +113,62 @@ static void check_several(int (*pack)(struct str, int, struct buf *, struct err 
 	assert_str(buf_str(&out), "hello world");
 }
 
+// Data without any pattern, which grows: more comes out than was first made room for.
+static void noise_packs_too(void **state)
+{
+	enum { SIZE = 3 << 20 };
+	_cleanup_free_ uint32_t *noise = mem_alloc(SIZE);
+	_cleanup_(buf_deinit) struct buf packed = BUF_INIT(SIZE + SIZE / 8);
+	_cleanup_(buf_deinit) struct buf out = BUF_INIT(SIZE);
+	_cleanup_(buf_deinit) struct buf small = BUF_INIT(SIZE / 2);
+	struct err e = ERR_INIT;
+	uint64_t x = 88172645463325252;
+
+	(void)state;
+	assert_non_null(noise);
+	for (size_t i = 0; i < SIZE / sizeof(*noise); i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		noise[i] = (uint32_t)(x >> 16);
+	}
+	assert_ok(gzip_compress_fast((struct str){(char *)noise, SIZE}, &packed, &e));
+	assert_ok(gzip_decompress(buf_str(&packed), &out, &e));
+	assert_int_equal(out.n, SIZE);
+	assert_memory_equal(out.p, noise, SIZE);
+	assert_int_equal(gzip_compress_fast((struct str){(char *)noise, SIZE}, &small, &e), -1);
+	assert_int_equal(e.kind, ERR_TOO_LARGE);
+}
+
+// A frame may lie about its size: more is announced than comes, or less, or more than there can be.
+static void a_frame_that_lies_about_its_size_is_refused(void **state)
+{
+	_cleanup_(buf_deinit) struct buf in = BUF_INIT(1 << 20);
+	_cleanup_(buf_deinit) struct buf packed = BUF_INIT(1 << 20);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	fill(&in, 70000);
+	assert_ok(zstd_compress(buf_str(&in), 3, &packed, &e));
+	// RFC 8878, 3.1.1.1: four bytes of content size after magic and descriptor of a single segment.
+	assert_int_equal((unsigned char)packed.p[4] & 0xe0, 0xa0);
+	for (int shift = 0; shift < 32; shift += 7) {
+		_cleanup_(buf_deinit) struct buf out = BUF_INIT(MIB(256));
+		unsigned char *at = (unsigned char *)packed.p + 5 + shift / 8;
+
+		*at ^= (unsigned char)(1 << shift % 8);
+		assert_int_equal(zstd_decompress(buf_str(&packed), &out, &e), -1);
+		assert_int_equal(e.kind, ERR_BAD_ENCODING);
+		assert_true(out.cap < 32 << 20);
+		*at ^= (unsigned char)(1 << shift % 8);
+	}
+}
+
 static void members_and_frames_are_joined(void **state)
 {
 	(void)state;
 	check_several(gzip_compress, gzip_decompress);
+	check_several(pack_fast, gzip_decompress);
 	check_several(zstd_compress, zstd_decompress);
 }
 
@@ -272,6 +336,8 @@ int main(void)
 		cmocka_unit_test(what_is_packed_unpacks),
 		cmocka_unit_test(bombs_stop_at_the_cap),
 		cmocka_unit_test(compressing_has_a_cap_too),
+		cmocka_unit_test(noise_packs_too),
+		cmocka_unit_test(a_frame_that_lies_about_its_size_is_refused),
 		cmocka_unit_test(members_and_frames_are_joined),
 		cmocka_unit_test(damage_is_told),
 		cmocka_unit_test(zlib_gives_what_was_announced),

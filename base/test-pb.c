@@ -83,6 +83,77 @@ static void every_varint_comes_back(void **state)
 	buf_deinit(&b);
 }
 
+// The quick way and the long one meet at these: each number exactly at the end of what may be read, and
+// cut off at every byte before.
+static void varints_are_read_to_the_last_byte(void **state)
+{
+	(void)state;
+	for (unsigned bit = 0; bit <= 64; bit++) {
+		for (int less = 0; less < 2; less++) {
+			uint64_t v = (bit < 64 ? UINT64_C(1) << bit : 0) - (uint64_t)less;
+			uint8_t bytes[PB_VARINT_MAX];
+			const uint8_t *end = pb_write_varint(bytes, v);
+			const uint8_t *at = bytes;
+			uint64_t back;
+
+			assert_int_equal(end - bytes, pb_varint_size(v));
+			assert_true(pb_take_varint(&at, end, &back));
+			assert_true(back == v && at == end);
+			for (const uint8_t *cut = bytes; cut < end; cut++) {
+				at = bytes;
+				assert_false(pb_take_varint(&at, cut, &back));
+				assert_ptr_equal(at, bytes);
+			}
+		}
+	}
+}
+
+static void varints_are_counted(void **state)
+{
+	struct buf b = BUF_INIT(10000);
+
+	(void)state;
+	assert_int_equal(pb_count_varints(STR_EMPTY), 0);
+	for (size_t n = 1; n <= 64; n++) {
+		pb_put_varint(&b, UINT64_C(1) << n % 64);
+		assert_int_equal(pb_count_varints(buf_str(&b)), n);
+		// A number that is cut off is none yet.
+		pb_put_varint(&b, 1 << 20);
+		assert_int_equal(pb_count_varints((struct str){b.p, b.n - 1}), n);
+		b.n -= pb_varint_size(1 << 20);
+	}
+	buf_deinit(&b);
+}
+
+// Around 127 bytes, where a length takes a second one, and up to the very end of the bytes.
+static void texts_of_all_lengths_come_back(void **state)
+{
+	struct buf b = BUF_INIT(10000);
+	char text[300];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	for (size_t n = 0; n <= sizeof(text); n++) {
+		struct pb_reader r;
+		struct pb_field f;
+
+		buf_clear(&b);
+		pb_put_bytes_always(&b, n % 2 ? 15 : 16, (struct str){text, n});
+		r = pb_reader(buf_str(&b));
+		assert_int_equal(pb_next(&r, &f, &e), 1);
+		assert_int_equal(f.number, n % 2 ? 15 : 16);
+		assert_int_equal(f.wire, PB_BYTES);
+		assert_int_equal(f.bytes.n, n);
+		assert_true(str_eq(f.raw, buf_str(&b)));
+		assert_int_equal(pb_next(&r, &f, &e), 0);
+		r = pb_reader((struct str){b.p, b.n - 1});
+		assert_int_equal(pb_next(&r, &f, &e), -1);
+		assert_int_equal(e.kind, ERR_BAD_PROTOBUF);
+	}
+	buf_deinit(&b);
+}
+
 static void fixed_fields_are_little_endian(void **state)
 {
 	struct pb_reader r = pb_reader(STR("\x0d\x01\x02\x03\x04\x11\x01\x02\x03\x04\x05\x06\x07\x08"));
@@ -156,6 +227,9 @@ int main(void)
 		cmocka_unit_test(writing_matches_the_specification),
 		cmocka_unit_test(nested_messages_get_their_length),
 		cmocka_unit_test(every_varint_comes_back),
+		cmocka_unit_test(varints_are_read_to_the_last_byte),
+		cmocka_unit_test(varints_are_counted),
+		cmocka_unit_test(texts_of_all_lengths_come_back),
 		cmocka_unit_test(fixed_fields_are_little_endian),
 		cmocka_unit_test(repeated_scalars_packed_or_not),
 		cmocka_unit_test(damage_names_the_byte),

@@ -6,6 +6,7 @@
 
 static void expect(struct str s, const char *want)
 {
+	struct buf appended = BUF_INIT(1024);
 	char *text = NULL;
 	size_t n = 0;
 	FILE *out = open_memstream(&text, &n);
@@ -15,6 +16,30 @@ static void expect(struct str s, const char *want)
 	assert_int_equal(fclose(out), 0);
 	assert_string_equal(text, want);
 	free(text);
+	printable_append(s, &appended);
+	assert_int_equal(appended.n, strlen(want));
+	assert_memory_equal(buf_str(&appended).p, want, appended.n);
+	buf_deinit(&appended);
+}
+
+/* At each place of a word, and in what is left of it, each byte is shown or escaped as it is alone. */
+static void words_are_looked_at_bytewise(void **state)
+{
+	char text[24], want[64];
+
+	(void)state;
+	for (unsigned c = 1; c < 0x80; c++) {
+		for (size_t at = 0; at < sizeof(text) - 1; at++) {
+			memset(text, 'x', sizeof(text) - 1);
+			text[sizeof(text) - 1] = '\0';
+			text[at] = (char)c;
+			if (c >= ' ' && c != 0x7f)
+				snprintf(want, sizeof(want), "%s", text);
+			else
+				snprintf(want, sizeof(want), "%.*s\\x%02x%s", (int)at, text, c, text + at + 1);
+			expect(str_from(text), want);
+		}
+	}
 }
 
 static void a_terminal_is_not_told_to_obey(void **state)
@@ -43,6 +68,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_terminal_is_not_told_to_obey),
+		cmocka_unit_test(words_are_looked_at_bytewise),
 		cmocka_unit_test(columns_are_cut),
 	};
 

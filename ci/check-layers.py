@@ -22,9 +22,11 @@ MAY = {
 # header pattern -> places that may include it
 LIBRARIES = {
     r"^(elfutils/|libelf\.h|gelf\.h|dwarf\.h|elfutils)": ("symbolizer/indexer/",),
+    r"^lzma\.h": ("symbolizer/indexer/debugdata",),
     r"^libiberty/": ("symbolizer/indexer/",),
+    r"^isa-l/": ("base/compress_fast",),
     r"^sqlite3\.h": ("store/",),
-    r"^curl/": ("base/http_client", "debuginfod/", "server/test-", "debuginfod/test-"),
+    r"^curl/": ("base/http_client", "base/curl_easy", "debuginfod/", "server/test-", "debuginfod/test-"),
     r"^microhttpd\.h": ("server/", "debuginfod/test-"),
     r"^bpf/(libbpf|bpf)\.h": ("agent-lite/",),
     r"^libdebuginfod|^elfutils/debuginfod": ("upload-cli/",),

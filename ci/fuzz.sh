@@ -19,11 +19,12 @@ sources() {
 }
 
 flags="-g -O1 -std=gnu17 -D_GNU_SOURCE -I. -Ibuild/gen -include build/gen/version.h -pthread -fsanitize=fuzzer-no-link,address,undefined"
-libs="$(pkg-config --libs libzstd libdeflate libcurl libcrypto jansson libseccomp libxxhash libdw libelf) -liberty -lm"
+libs="$(pkg-config --libs libzstd libdeflate libisal libcurl libcrypto jansson libseccomp libxxhash libdw libelf liblzma) -liberty -lm"
 objects=()
 for source in $(sources); do
 	object=$out/${source//\//-}.o
-	if [ ! -e "$object" ] || [ "$source" -nt "$object" ]; then
+	if [ ! -e "$object" ] || [ "$source" -nt "$object" ] ||
+		[ -n "$(find base symbolizer agent-lite debuginfod server -name '*.h' -newer "$object" -print -quit)" ]; then
 		# shellcheck disable=SC2086 # a list of words
 		$clang $flags -c "$source" -o "$object"
 	fi

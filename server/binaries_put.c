@@ -129,10 +129,11 @@ static int choose_type(struct intake *in, struct err *e)
 {
 	if (in->probe.core)
 		return err_set(e, ERR_UNSUPPORTED, "this is a core dump");
-	if (in->probe.relocatable)
+	// A kernel module is what runs; an object is linked into something else first.
+	if (in->probe.relocatable && !own_of_kind(in, BUILD_ID_GNU))
 		return err_set(e, ERR_UNSUPPORTED,
-			       "this is a relocatable object (.o, .ko): its addresses are not final;"
-			       " upload what it was linked into");
+			       "this is a relocatable object without a build-ID: upload what it was linked"
+			       " into");
 	if (in->u->type == FILE_EXECUTABLE && in->probe.kind == PROBE_DEBUGINFO)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "this file has debug information only; upload it as type=debuginfo");

@@ -13,7 +13,7 @@
 #include "symbolizer/pprof_symbolize.h"
 #include "symbolizer/symbolize_json.h"
 
-enum { WAIT_DEFAULT_MS = 30 * 1000, RETRY_AFTER_S = 5, GZIP_LEVEL = 4, ZSTD_LEVEL = 3 };
+enum { WAIT_DEFAULT_MS = 30 * 1000, RETRY_AFTER_S = 5, ZSTD_LEVEL = 1 };
 // A profile decoded and symbolized takes several times its bytes.
 static const size_t ARENA_BASE = MIB(64), ARENA_PER_BYTE = 16, JSON_ANSWER_MAX = GIB(1);
 
@@ -141,7 +141,7 @@ static int answer_pprof(struct request *rq, const struct pprof *p, struct err *e
 	if (rc == 0 && zstd)
 		rc = zstd_compress(buf_str(&plain), ZSTD_LEVEL, &packed, e);
 	else if (rc == 0)
-		rc = gzip_compress(buf_str(&plain), GZIP_LEVEL, &packed, e);
+		rc = gzip_compress_fast(buf_str(&plain), &packed, e);
 	if (rc == 0) {
 		respond_buf(rq, 200, "application/octet-stream", &packed);
 		respond_header(rq, "Vary", "Accept-Encoding");

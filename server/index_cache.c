@@ -156,7 +156,11 @@ static int open_file(struct index_cache *c, const struct index_key *key, struct 
 	if (uhx_open(path, ret, &why) == 0)
 		return 0;
 	if (why.kind == ERR_BAD_INDEX || why.kind == ERR_UNSUPPORTED) {
-		log_err(LOG_WARN, "index_damaged", &why, NULL);
+		// what another release wrote is in order, and rebuilt like what is not
+		if (why.kind == ERR_UNSUPPORTED)
+			log_err(LOG_INFO, "index_outdated", &why, NULL);
+		else
+			log_err(LOG_WARN, "index_damaged", &why, NULL);
 		unlink(path);
 		return INDEX_NOT_FOUND;
 	}

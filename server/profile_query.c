@@ -18,7 +18,6 @@ enum {
 	ARENA_CAP = 2 << 29,
 	NAMES_MAX = 16,
 	NAME_MAX_BYTES = 128,
-	GZIP_LEVEL = 1,
 };
 
 struct collector {
@@ -207,7 +206,7 @@ static int write_out(struct collector *c, struct binaries_view *view, struct are
 	if (profile_merge_finish(&c->merge, arena, &merged, e) == 0 &&
 	    pprof_symbolize(&merged, binaries_view_resolver(view), &options, &stats, e) == 0 &&
 	    pprof_encode(&merged, &identity, e) == 0)
-		r = gzip_compress(buf_str(&identity), GZIP_LEVEL, out, e);
+		r = gzip_compress_fast(buf_str(&identity), out, e);
 	buf_deinit(&identity);
 	return r;
 }

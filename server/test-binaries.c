@@ -258,7 +258,7 @@ static void what_is_no_better_tells_its_ids(void **state)
 	assert_work(&a);
 }
 
-static void objects_are_refused_at_the_door(void **state)
+static void objects_without_build_id_are_refused(void **state)
 {
 	struct life *l = LIFE(state);
 	struct build_id hash;
@@ -669,7 +669,7 @@ int main(void)
 		T(joined_binaries_share_names),
 		T(other_binaries_are_not_taken_over),
 		T(what_is_no_better_tells_its_ids),
-		T(objects_are_refused_at_the_door),
+		T(objects_without_build_id_are_refused),
 		T(a_crashed_indexer_is_a_reason),
 		T(an_indexer_killed_twice_is_a_reason),
 		T(an_indexer_killed_once_is_tried_again),

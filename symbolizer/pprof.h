@@ -59,6 +59,12 @@ struct pprof_sample {
 	struct pprof_label *labels;
 	size_t label_count;
 	struct str unknown;
+	/*
+	 * The message as it was read, where it names its locations by position + 1 and no strings: it is
+	 * then written as it is. Empty: written anew. Who changes any of the above, or where locations
+	 * lie, clears it.
+	 */
+	struct str raw;
 };
 
 struct pprof_mapping {

@@ -2,15 +2,20 @@
 #include "symbolizer/pprof_functions.h"
 
 #include "base/cleanup.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 enum { ITEMS_MAX = 1 << 30 };
 
-struct function_key {
+enum { SLOTS_MIN = 64 };
+
+// Texts by number. Compared and hashed as bytes.
+struct pprof_function_key {
 	int64_t start_line;
-	uint32_t name, system_name, filename, reserved;
+	uint32_t name, system_name, filename;
+	uint32_t own; // position + 1 of a function that none is equal to; 0: any other
 };
-_Static_assert(sizeof(struct function_key) == 24, "compared as bytes: no padding");
+_Static_assert(sizeof(struct pprof_function_key) == 24, "compared as bytes: no padding");
 
 static int put_text(struct pprof_functions *fs, struct str *s, bool copy, uint32_t *ret)
 {
@@ -26,54 +31,90 @@ static int put_text(struct pprof_functions *fs, struct str *s, bool copy, uint32
 
 // Makes the key, and lets the function's text point to the one copy of it.
 static int make_key(struct pprof_functions *fs, struct pprof_function *f, bool copy,
-		    struct function_key *ret)
+		    struct pprof_function_key *ret)
 {
-	*ret = (struct function_key){.start_line = f->start_line};
-	if (put_text(fs, &f->name, copy, &ret->name) ||
-	    put_text(fs, &f->system_name, copy, &ret->system_name))
+	bool mangled = f->system_name.p != f->name.p || f->system_name.n != f->name.n;
+
+	*ret = (struct pprof_function_key){.start_line = f->start_line};
+	if (put_text(fs, &f->name, copy, &ret->name))
 		return -1;
+	if (!mangled) {
+		f->system_name = f->name;
+		ret->system_name = ret->name;
+	} else if (put_text(fs, &f->system_name, copy, &ret->system_name)) {
+		return -1;
+	}
 	return put_text(fs, &f->filename, copy, &ret->filename);
 }
 
-static int append(struct pprof_functions *fs, const struct pprof_function *f)
+static uint64_t hash_of(const struct pprof_function_key *key)
 {
-	if (mem_grow(&fs->items, &fs->cap, fs->n + 1, sizeof(*fs->items), ITEMS_MAX))
+	return map_hash(key, sizeof(*key));
+}
+
+// The slot of the function with this key, or the free one where it belongs. The table is never full.
+static uint32_t *find(const struct pprof_functions *fs, const struct pprof_function_key *key)
+{
+	size_t mask = fs->slot_count - 1;
+
+	for (size_t i = hash_of(key) & mask;; i = (i + 1) & mask) {
+		uint32_t *slot = &fs->slots[i];
+
+		if (!*slot || memcmp(&fs->keys[*slot - 1], key, sizeof(*key)) == 0)
+			return slot;
+	}
+}
+
+static int grow_slots(struct pprof_functions *fs)
+{
+	size_t count = fs->slot_count ? fs->slot_count * 2 : SLOTS_MIN;
+	uint32_t *slots = mem_calloc(count, sizeof(*slots));
+
+	if (!slots)
 		return -1;
-	fs->items[fs->n++] = *f;
+	free(fs->slots);
+	fs->slots = slots;
+	fs->slot_count = count;
+	for (size_t i = 0; i < fs->n; i++) {
+		uint32_t *slot = find(fs, &fs->keys[i]);
+
+		// Of equal functions of the profile the first one is it.
+		if (!*slot)
+			*slot = (uint32_t)i + 1;
+	}
 	return 0;
 }
 
-// 1: not known yet; the next item will be it. 0: *ret is its position.
-static int find_or_announce(struct pprof_functions *fs, const struct function_key *key,
-			    uint32_t *ret)
+static int make_room(struct pprof_functions *fs)
 {
-	struct str bytes = {(const char *)key, sizeof(*key)};
-	uint32_t number;
-	int is_new = str_set_copy(&fs->keys, bytes, &number);
-
-	if (is_new < 0)
+	if (fs->n + 1 > fs->slot_count / 2 && grow_slots(fs))
 		return -1;
-	if (is_new) {
-		if (mem_grow(&fs->by_key, &fs->by_key_cap, fs->keys.n, sizeof(*fs->by_key),
-			     ITEMS_MAX))
-			return -1;
-		fs->by_key[number] = (uint32_t)fs->n;
-	}
-	*ret = fs->by_key[number];
-	return is_new;
+	if (mem_grow(&fs->keys, &fs->key_cap, fs->n + 1, sizeof(*fs->keys), ITEMS_MAX))
+		return -1;
+	return mem_grow(&fs->items, &fs->cap, fs->n + 1, sizeof(*fs->items), ITEMS_MAX);
+}
+
+static void append(struct pprof_functions *fs, const struct pprof_function *f,
+		   const struct pprof_function_key *key)
+{
+	fs->keys[fs->n] = *key;
+	fs->items[fs->n++] = *f;
 }
 
 // Functions with fields that we do not know are left alone, and new ones are not taken for them.
 static int adopt(struct pprof_functions *fs, const struct pprof_function *from)
 {
 	struct pprof_function f = *from;
-	struct function_key key;
-	uint32_t position;
+	struct pprof_function_key key = {.own = (uint32_t)fs->n + 1};
+	uint32_t *slot;
 
-	if (!f.unknown.n &&
-	    (make_key(fs, &f, false, &key) || find_or_announce(fs, &key, &position) < 0))
+	if ((!f.unknown.n && make_key(fs, &f, false, &key)) || make_room(fs))
 		return -1;
-	return append(fs, &f);
+	slot = find(fs, &key);
+	append(fs, &f, &key);
+	if (!*slot)
+		*slot = (uint32_t)fs->n;
+	return 0;
 }
 
 int pprof_functions_init(struct pprof_functions *fs, const struct pprof *p)
@@ -81,7 +122,6 @@ int pprof_functions_init(struct pprof_functions *fs, const struct pprof *p)
 	*fs = (struct pprof_functions){
 		.arena = p->arena,
 		.texts = STR_SET_INIT(p->arena),
-		.keys = STR_SET_INIT(p->arena),
 	};
 	for (size_t i = 0; i < p->function_count; i++) {
 		if (adopt(fs, &p->functions[i]))
@@ -93,24 +133,57 @@ int pprof_functions_init(struct pprof_functions *fs, const struct pprof *p)
 void pprof_functions_deinit(struct pprof_functions *fs)
 {
 	free(fs->items);
-	free(fs->by_key);
+	free(fs->keys);
+	free(fs->slots);
 	str_set_deinit(&fs->texts);
-	str_set_deinit(&fs->keys);
+}
+
+static int put(struct pprof_functions *fs, const struct pprof_function *f, uint32_t *ret)
+{
+	struct pprof_function own = *f;
+	struct pprof_function_key key;
+	uint32_t *slot;
+
+	own.unknown = STR_EMPTY;
+	if (make_key(fs, &own, true, &key) || make_room(fs))
+		return -1;
+	slot = find(fs, &key);
+	if (!*slot) {
+		append(fs, &own, &key);
+		*slot = (uint32_t)fs->n;
+	}
+	*ret = *slot - 1;
+	return 0;
+}
+
+static uint32_t *recent_of(struct pprof_functions *fs, const struct pprof_function *f)
+{
+	uint64_t where = (uintptr_t)f->name.p * 31 + (uintptr_t)f->filename.p +
+			 (uint64_t)f->start_line;
+
+	// Fibonacci hashing: the upper bits are the good ones.
+	return &fs->recent[(where * 0x9e3779b97f4a7c15) >> 32 & (PPROF_FUNCTIONS_RECENT - 1)];
+}
+
+// By content: other text may lie there by now.
+static bool is_known(const struct pprof_function *item, const struct pprof_function *f)
+{
+	return item->start_line == f->start_line && str_eq(item->name, f->name) &&
+	       str_eq(item->system_name, f->system_name) && str_eq(item->filename, f->filename);
 }
 
 int pprof_functions_put(struct pprof_functions *fs, const struct pprof_function *f, uint32_t *ret)
 {
-	struct pprof_function own = *f;
-	struct function_key key;
-	int is_new;
+	uint32_t *recent = recent_of(fs, f);
 
-	own.unknown = STR_EMPTY;
-	if (make_key(fs, &own, true, &key))
+	if (*recent && is_known(&fs->items[*recent - 1], f)) {
+		*ret = *recent - 1;
+		return 0;
+	}
+	if (put(fs, f, ret))
 		return -1;
-	is_new = find_or_announce(fs, &key, ret);
-	if (is_new < 0)
-		return -1;
-	return is_new ? append(fs, &own) : 0;
+	*recent = *ret + 1;
+	return 0;
 }
 
 int pprof_functions_lines(struct pprof_functions *fs, const struct frames *f,

@@ -14,15 +14,22 @@
 #include "symbolizer/pprof.h"
 #include "symbolizer/str_set.h"
 
+enum { PPROF_FUNCTIONS_RECENT = 1024 };
+
+struct pprof_function_key;
+
 struct pprof_functions {
 	struct arena *arena;
 	struct pprof_function *items; /* positions are what lines refer to */
 	size_t n;
 	size_t cap;
 	struct str_set texts;
-	struct str_set keys;
-	uint32_t *by_key; /* the position of each key's function */
-	size_t by_key_cap;
+	struct pprof_function_key *keys; /* beside items */
+	size_t key_cap;
+	uint32_t *slots; /* a hash table over the keys: position + 1; 0: free */
+	size_t slot_count;
+	/* Position + 1, by where the text of what was put lay: most functions are put again and again. */
+	uint32_t recent[PPROF_FUNCTIONS_RECENT];
 };
 
 /* Starts from the functions that p has. All of these return -1 when out of memory (or arena). */

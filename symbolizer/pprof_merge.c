@@ -319,6 +319,7 @@ static int add_sample(struct pprof_merge *m, const struct input *in, const struc
 	size_t types = m->out.sample_type_count;
 	struct pprof_sample to = *s;
 
+	to.raw = (struct str){NULL, 0}; // places and values are the output's
 	to.values = arena_dup(m->arena, s->values, types * sizeof(*s->values));
 	to.locations = arena_dup(m->arena, s->locations, s->location_count * sizeof(*s->locations));
 	if (!to.values || !to.locations)

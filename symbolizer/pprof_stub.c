@@ -43,6 +43,14 @@ bool pprof_parse_stub(struct str name, struct str *ret_prefix)
 	return true;
 }
 
+bool pprof_parse_place(const struct frames *f, uint64_t *ret_start)
+{
+	struct str name = f->n ? f->frame[0].function : STR_EMPTY;
+
+	return f->source == SOURCE_EH_FRAME && str_has_prefix(name, STR("fun_0x")) &&
+	       str_hex_to_u64(str_skip(name, strlen("fun_")), ret_start);
+}
+
 bool pprof_is_stub(const struct pprof *p, const struct pprof_location *loc)
 {
 	const struct pprof_function *f;

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "symbolizer/address.h"
+#include "symbolizer/pprof_answers.h"
 #include "symbolizer/pprof_functions.h"
 #include "symbolizer/pprof_rename.h"
 #include "symbolizer/resolve.h"
@@ -18,16 +19,14 @@ struct asked {
 	uint64_t last_sample; // 1-based: the sample that was counted last
 };
 
-// One distinct (module, address). No lines: nothing is known there.
-struct answer {
-	struct pprof_chain chain;
-	enum frame_source source;
-	const char *reason;
-};
-
-struct lookup_key {
-	uint64_t va;
-	uint64_t module;
+// What is asked about a location.
+struct question {
+	uint64_t va;        // stays the raw address where no virtual one can be said
+	const char *reason; // why nothing can be asked
+	uint32_t module;    // position in asked; PPROF_NONE: no build-ID
+	uint32_t answer;    // PPROF_NONE: see reason
+	bool is_named;      // it has real names already
+	bool is_stub;
 };
 
 // What became of a location.
@@ -44,9 +43,8 @@ struct work {
 	size_t asked_cap;
 	size_t asked_count;
 	uint32_t *module_of; // by mapping: number in build_ids, PPROF_NONE
-	struct str_set lookups;
-	struct answer *answers; // by number in lookups
-	size_t answers_cap;
+	struct pprof_answers answers; // module: the position in asked
+	struct question *questions;   // by location
 	uint8_t *outcomes; // enum outcome by location
 	struct symbolize_stats stats;
 	struct frames frames;
@@ -79,14 +77,14 @@ static int open_module(struct work *w, const struct pprof_mapping *mapping, uint
 	return 0;
 }
 
-// The module behind the mapping, asked for when first needed; *ret is NULL where it has no build-ID.
-static int find_module(struct work *w, uint32_t mapping, struct asked **ret)
+// The module behind the mapping, opened when first needed; PPROF_NONE where it has no build-ID.
+static int find_module(struct work *w, uint32_t mapping, uint32_t *ret)
 {
 	const struct pprof_mapping *m;
 	uint32_t number;
 	int is_new;
 
-	*ret = NULL;
+	*ret = PPROF_NONE;
 	if (mapping == PPROF_NONE || !w->p->mappings[mapping].build_id.n)
 		return 0;
 	m = &w->p->mappings[mapping];
@@ -98,48 +96,11 @@ static int find_module(struct work *w, uint32_t mapping, struct asked **ret)
 			return -1;
 		w->module_of[mapping] = number;
 	}
-	*ret = &w->asked[w->module_of[mapping]];
+	*ret = w->module_of[mapping];
 	return 0;
 }
 
-// ---- answers -------------------------------------------------------------------------------------
-
-static int look_up(struct work *w, const struct asked *a, uint64_t va, struct answer *ret)
-{
-	struct answer answer = {0};
-	struct pprof_line *lines;
-
-	if (resolve_lookup(w->resolver, &a->module, va, &w->frames, &answer.reason, w->e))
-		return -1;
-	if (w->frames.n) {
-		if (pprof_functions_lines(&w->functions, &w->frames, &lines))
-			return err_nomem(w->e);
-		answer.chain = (struct pprof_chain){lines, w->frames.n};
-		answer.source = w->frames.source;
-	}
-	*ret = answer;
-	return 0;
-}
-
-static int find_answer(struct work *w, const struct asked *a, uint64_t va, struct answer *ret)
-{
-	const struct lookup_key key = {va, (uint64_t)(a - w->asked)};
-	uint32_t number;
-	int is_new = str_set_copy(&w->lookups, (struct str){(const char *)&key, sizeof(key)},
-				  &number);
-
-	if (is_new < 0)
-		return err_nomem(w->e);
-	if (is_new) {
-		if (mem_grow(&w->answers, &w->answers_cap, (size_t)number + 1, sizeof(*w->answers),
-			     ITEMS_MAX))
-			return err_nomem(w->e);
-		if (look_up(w, a, va, &w->answers[number]))
-			return -1;
-	}
-	*ret = w->answers[number];
-	return 0;
-}
+// ---- questions -----------------------------------------------------------------------------------
 
 static enum address_rule to_va(const struct work *w, const struct pprof_mapping *m,
 			       const struct asked *a, uint64_t address, uint64_t *ret)
@@ -155,42 +116,102 @@ static enum address_rule to_va(const struct work *w, const struct pprof_mapping 
 	return address_to_va(&am, a ? &a->module.headers : &unknown, address, ret);
 }
 
-// *ret_va stays the raw address where no virtual one can be said.
-static int answer_for(struct work *w, const struct pprof_location *loc, struct asked *a,
-		      uint64_t *ret_va, struct answer *ret)
+static int ask_module(struct work *w, const struct pprof_location *loc, struct question *q)
 {
-	enum address_rule rule = to_va(w, mapping_of(w, loc), a, loc->address, ret_va);
+	const struct asked *a = q->module == PPROF_NONE ? NULL : &w->asked[q->module];
+	enum address_rule rule = to_va(w, mapping_of(w, loc), a, loc->address, &q->va);
 
-	*ret = (struct answer){.reason = "no_build_id"};
 	if (!a)
 		return 0;
-	ret->reason = a->module.status == MODULE_OK ? address_reason(rule) : a->module.reason;
+	q->reason = a->module.status == MODULE_OK ? address_reason(rule) : a->module.reason;
 	if (!address_is_known(rule) || a->module.status != MODULE_OK)
 		return 0;
-	return find_answer(w, a, *ret_va, ret);
+	if (pprof_answers_put(&w->answers, q->module, q->va, &q->answer))
+		return err_nomem(w->e);
+	return 0;
+}
+
+static bool is_left_alone(const struct work *w, const struct question *q)
+{
+	return q->is_named && w->opt->rename == RENAME_NEVER;
+}
+
+static int ask(struct work *w)
+{
+	for (size_t i = 0; i < w->p->location_count; i++) {
+		const struct pprof_location *loc = &w->p->locations[i];
+		struct question *q = &w->questions[i];
+
+		*q = (struct question){loc->address, "no_build_id", PPROF_NONE, PPROF_NONE,
+				       .is_stub = pprof_is_stub(w->p, loc)};
+		q->is_named = loc->line_count && !q->is_stub;
+		if (is_left_alone(w, q))
+			continue;
+		if (find_module(w, loc->mapping, &q->module) || ask_module(w, loc, q))
+			return -1;
+	}
+	return 0;
+}
+
+static int look_up(struct work *w, struct pprof_answer *ret)
+{
+	const struct module *m = &w->asked[ret->module].module;
+
+	if (resolve_lookup(w->resolver, m, ret->va, &w->frames, &ret->reason, w->e))
+		return -1;
+	if (!w->frames.n)
+		return 0;
+	if (w->frames.n == 1 && pprof_parse_place(&w->frames, &ret->place)) {
+		ret->reason = "no_symbol";
+		return 0;
+	}
+	if (pprof_functions_lines(&w->functions, &w->frames, &ret->lines))
+		return err_nomem(w->e);
+	ret->line_count = w->frames.n;
+	ret->source = w->frames.source;
+	return 0;
+}
+
+static int answer(struct work *w)
+{
+	_cleanup_free_ uint32_t *order = pprof_answers_in_order(&w->answers);
+
+	if (!order)
+		return err_nomem(w->e);
+	for (size_t i = 0; i < w->answers.n; i++) {
+		if (look_up(w, &w->answers.items[order[i]]))
+			return -1;
+	}
+	return 0;
 }
 
 // ---- locations -----------------------------------------------------------------------------------
 
-static int set_lines(struct work *w, struct pprof_location *loc, struct pprof_chain chain)
+static int set_lines(struct work *w, struct pprof_location *loc, struct pprof_answer *answer)
 {
-	loc->lines = arena_dup(w->p->arena, chain.lines, chain.n * sizeof(*chain.lines));
+	size_t size = answer->line_count * sizeof(*answer->lines);
+
+	// Most answers are for one location, which gets the lines themselves; no two may share them.
+	loc->lines = answer->taken ? arena_dup(w->p->arena, answer->lines, size) : answer->lines;
 	if (!loc->lines)
 		return err_nomem(w->e);
-	loc->line_count = chain.n;
+	answer->taken = true;
+	loc->line_count = answer->line_count;
 	return 0;
 }
 
 static int set_stub(struct work *w, struct pprof_location *loc, uint64_t va)
 {
-	struct pprof_line line = {.unknown = STR_EMPTY};
+	struct pprof_line *line = arena_new(w->p->arena, struct pprof_line);
 	struct pprof_function f = {.filename = STR_EMPTY};
 
 	f.name = pprof_stub_name(w->p->arena, mapping_of(w, loc), va);
 	f.system_name = f.name;
-	if (!f.name.p || pprof_functions_put(&w->functions, &f, &line.function))
+	if (!line || !f.name.p || pprof_functions_put(&w->functions, &f, &line->function))
 		return err_nomem(w->e);
-	return set_lines(w, loc, (struct pprof_chain){&line, 1});
+	loc->lines = line;
+	loc->line_count = 1;
+	return 0;
 }
 
 // A stub by somebody who knew more than the mapping's name is not thrown away.
@@ -215,40 +236,43 @@ static void note_unresolved(struct work *w, struct asked *a, const char *reason)
 }
 
 static bool are_better(const struct work *w, const struct pprof_location *loc, bool is_named,
-		       const struct answer *answer)
+		       const struct pprof_answer *answer)
 {
-	if (!answer->chain.n || !is_named || w->opt->rename == RENAME_ALWAYS)
-		return answer->chain.n;
+	if (!answer || !answer->line_count || !is_named || w->opt->rename == RENAME_ALWAYS)
+		return answer && answer->line_count;
 	return pprof_is_better(w->functions.items,
-			       (struct pprof_chain){loc->lines, loc->line_count}, answer->chain);
+			       (struct pprof_chain){loc->lines, loc->line_count},
+			       (struct pprof_chain){answer->lines, answer->line_count});
 }
 
-static int symbolize_location(struct work *w, struct pprof_location *loc, enum outcome *ret)
+static enum outcome outcome_of(const struct pprof_answer *answer)
 {
-	bool is_stub = pprof_is_stub(w->p, loc);
-	bool is_named = loc->line_count && !is_stub;
-	struct answer answer;
-	struct asked *a;
-	uint64_t va = loc->address;
+	return answer->source == SOURCE_DWARF || answer->source == SOURCE_GOPCLNTAB ?
+		       NAMED_WITH_INLINES :
+		       NAMED;
+}
+
+static int symbolize_location(struct work *w, size_t i, enum outcome *ret)
+{
+	struct pprof_location *loc = &w->p->locations[i];
+	const struct question *q = &w->questions[i];
+	struct pprof_answer *found = q->answer == PPROF_NONE ? NULL : &w->answers.items[q->answer];
 
 	*ret = KEPT;
-	if (is_named && w->opt->rename == RENAME_NEVER)
+	if (is_left_alone(w, q))
 		return 0;
-	if (find_module(w, loc->mapping, &a) || answer_for(w, loc, a, &va, &answer))
-		return -1;
-	if (are_better(w, loc, is_named, &answer)) {
-		*ret = answer.source == SOURCE_DWARF || answer.source == SOURCE_GOPCLNTAB ?
-			       NAMED_WITH_INLINES :
-			       NAMED;
-		return w->opt->weigh_only ? 0 : set_lines(w, loc, answer.chain);
+	if (are_better(w, loc, q->is_named, found)) {
+		*ret = outcome_of(found);
+		return w->opt->weigh_only ? 0 : set_lines(w, loc, found);
 	}
-	if (is_named)
+	if (q->is_named)
 		return 0;
 	*ret = UNRESOLVED;
-	note_unresolved(w, a, answer.reason);
-	if (w->opt->weigh_only || (is_stub && says_more(w, loc)))
+	note_unresolved(w, q->module == PPROF_NONE ? NULL : &w->asked[q->module],
+			found ? found->reason : q->reason);
+	if (w->opt->weigh_only || (q->is_stub && says_more(w, loc)))
 		return 0;
-	return set_stub(w, loc, va);
+	return set_stub(w, loc, found && found->place ? found->place : q->va);
 }
 
 static int symbolize_locations(struct work *w)
@@ -256,7 +280,7 @@ static int symbolize_locations(struct work *w)
 	for (size_t i = 0; i < w->p->location_count; i++) {
 		enum outcome outcome;
 
-		if (symbolize_location(w, &w->p->locations[i], &outcome))
+		if (symbolize_location(w, i, &outcome))
 			return -1;
 		w->outcomes[i] = (uint8_t)outcome;
 		w->stats.resolved += outcome == NAMED || outcome == NAMED_WITH_INLINES;
@@ -331,18 +355,33 @@ static void add_weight(struct module_weight *w, int64_t value)
 	w->samples++;
 }
 
-static void weigh_sample(struct work *w, size_t number, int64_t value)
+// By location: the number of the module that could not name it; PPROF_NONE for all others.
+static uint32_t *make_losers(const struct work *w)
+{
+	const struct pprof *p = w->p;
+	uint32_t *losers = mem_calloc(p->location_count, sizeof(*losers));
+
+	for (size_t i = 0; losers && i < p->location_count; i++) {
+		uint32_t mapping = p->locations[i].mapping;
+
+		losers[i] = w->outcomes[i] == UNRESOLVED && mapping != PPROF_NONE ?
+				    w->module_of[mapping] :
+				    PPROF_NONE;
+	}
+	return losers;
+}
+
+static void weigh_sample(struct work *w, const uint32_t *losers, size_t number, int64_t value)
 {
 	const struct pprof_sample *s = &w->p->samples[number];
 
 	for (size_t i = 0; i < s->location_count; i++) {
-		uint32_t mapping = w->p->locations[s->locations[i]].mapping;
+		uint32_t loser = losers[s->locations[i]];
 		struct asked *a;
 
-		if (w->outcomes[s->locations[i]] != UNRESOLVED || mapping == PPROF_NONE ||
-		    w->module_of[mapping] == PPROF_NONE)
+		if (loser == PPROF_NONE)
 			continue;
-		a = &w->asked[w->module_of[mapping]];
+		a = &w->asked[loser];
 		if (a->last_sample == number + 1)
 			continue;
 		a->last_sample = number + 1;
@@ -350,18 +389,30 @@ static void weigh_sample(struct work *w, size_t number, int64_t value)
 	}
 }
 
-static void weigh_modules(struct work *w)
+static int weigh_samples(struct work *w, size_t value)
+{
+	_cleanup_free_ uint32_t *losers = make_losers(w);
+
+	if (!losers)
+		return err_nomem(w->e);
+	for (size_t i = 0; i < w->p->sample_count; i++)
+		weigh_sample(w, losers, i, w->p->samples[i].values[value]);
+	return 0;
+}
+
+static int weigh_modules(struct work *w)
 {
 	const struct pprof *p = w->p;
 	size_t value = pprof_default_value(p);
 
-	for (size_t i = 0; i < p->sample_count; i++)
-		weigh_sample(w, i, p->samples[i].values[value]);
+	if (w->stats.unresolved && weigh_samples(w, value))
+		return -1;
 	for (size_t i = 0; i < w->asked_count; i++) {
 		w->asked[i].weight.unit =
 			p->sample_type_count ? p->sample_types[value].unit : STR_EMPTY;
 		w->opt->on_module(w->opt->on_module_ctx, &w->asked[i].weight);
 	}
+	return 0;
 }
 
 // ---- the whole -----------------------------------------------------------------------------------
@@ -372,12 +423,13 @@ static int init(struct work *w)
 
 	w->module_of = mem_calloc(mappings, sizeof(*w->module_of));
 	w->outcomes = mem_calloc(w->p->location_count, sizeof(*w->outcomes));
-	if (pprof_functions_init(&w->functions, w->p) || !w->module_of || !w->outcomes)
+	w->questions = mem_calloc(w->p->location_count, sizeof(*w->questions));
+	if (pprof_functions_init(&w->functions, w->p) || !w->module_of || !w->outcomes ||
+	    !w->questions)
 		return err_nomem(w->e);
 	for (size_t i = 0; i < mappings; i++)
 		w->module_of[i] = PPROF_NONE;
 	w->build_ids = STR_SET_INIT(NULL);
-	w->lookups = STR_SET_INIT(w->p->arena);
 	return 0;
 }
 
@@ -387,24 +439,22 @@ static void deinit(struct work *w)
 		resolve_close(w->resolver, &w->asked[i].module);
 	pprof_functions_deinit(&w->functions);
 	str_set_deinit(&w->build_ids);
-	str_set_deinit(&w->lookups);
+	pprof_answers_deinit(&w->answers);
 	free(w->asked);
-	free(w->answers);
 	free(w->module_of);
 	free(w->outcomes);
+	free(w->questions);
 }
 
 static int run(struct work *w)
 {
-	if (init(w) || symbolize_locations(w))
+	if (init(w) || ask(w) || answer(w) || symbolize_locations(w))
 		return -1;
 	if (!w->opt->weigh_only && pprof_functions_finish(&w->functions, w->p))
 		return err_nomem(w->e);
 	if (!w->opt->weigh_only && set_flags(w))
 		return -1;
-	if (w->opt->on_module)
-		weigh_modules(w);
-	return 0;
+	return w->opt->on_module ? weigh_modules(w) : 0;
 }
 
 int pprof_symbolize(struct pprof *p, const struct resolver *r, const struct symbolize_options *opt,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pprof in, the same pprof with names out (DESIGN: "What comes out"). Each distinct (module, address) is
- * resolved once. Every location leaves with at least one line: an unresolved one is `basename+0xVA`. On
- * input, a location whose only line is such a stub (`name+0x…`, `name!0x…`, no file, line 0) counts as
- * unresolved.
+ * resolved once, in the order of addresses. Every location leaves with at least one line: an unresolved
+ * one is `basename+0xVA`. On input, a location whose only line is such a stub (`name+0x…`, `name!0x…`, no
+ * file, line 0) counts as unresolved.
  */
 #ifndef SYMBOLIZER_PPROF_SYMBOLIZE_H
 #define SYMBOLIZER_PPROF_SYMBOLIZE_H

@@ -83,9 +83,17 @@ static int add(struct str_set *t, struct str key, bool copy, uint32_t *ret_index
 	return 1;
 }
 
+static uint32_t *recent_of(struct str_set *t, struct str key)
+{
+	uint64_t where = (uintptr_t)key.p ^ key.n;
+
+	// Fibonacci hashing: the upper bits are the good ones.
+	return &t->recent[(where * 0x9e3779b97f4a7c15) >> 32 & (STR_SET_RECENT - 1)];
+}
+
 int str_set_borrow(struct str_set *t, struct str key, uint32_t *ret_index)
 {
-	uint32_t *recent = &t->recent[((uintptr_t)key.p ^ (uintptr_t)key.p >> 8) % STR_SET_RECENT];
+	uint32_t *recent = recent_of(t, key);
 	int is_new;
 
 	if (*recent < t->n && t->keys[*recent].p == key.p && t->keys[*recent].n == key.n) {
@@ -100,5 +108,16 @@ int str_set_borrow(struct str_set *t, struct str key, uint32_t *ret_index)
 
 int str_set_copy(struct str_set *t, struct str key, uint32_t *ret_index)
 {
-	return add(t, key, true, ret_index);
+	uint32_t *recent = recent_of(t, key);
+	int is_new;
+
+	// By content: another key may lie there by now.
+	if (*recent < t->n && str_eq(t->keys[*recent], key)) {
+		*ret_index = *recent;
+		return 0;
+	}
+	is_new = add(t, key, true, ret_index);
+	if (is_new >= 0)
+		*recent = *ret_index;
+	return is_new;
 }

@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 
-enum { STR_SET_RECENT = 256 };
+enum { STR_SET_RECENT = 1024 };
 
 struct str_set_slot;
 
@@ -24,7 +24,7 @@ struct str_set {
 	struct str *keys; /* by index */
 	size_t key_cap;
 	size_t n;
-	/* Index by address of recently seen borrowed keys: most strings recur by pointer. */
+	/* Index by where recently seen keys lay: most strings recur by pointer. */
 	uint32_t recent[STR_SET_RECENT];
 };
 

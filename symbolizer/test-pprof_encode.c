@@ -157,11 +157,98 @@ static void ids_are_dense(void **state)
 	assert_int_equal(p.locations[1].mapping, PPROF_NONE);
 }
 
+// Two locations of ids 1 and 2, or of others.
+static void write_two_locations(uint64_t first, uint64_t second)
+{
+	wire_type(&w, "cpu", "nanoseconds");
+	wire_location(&w, first, 0, 0x10, NULL);
+	wire_location(&w, second, 0, 0x20, NULL);
+}
+
+static struct str field_of(struct str profile, uint32_t number, size_t nth)
+{
+	struct pb_reader r = pb_reader(profile);
+	struct pb_field f;
+
+	while (pb_next(&r, &f, &e) == 1) {
+		if (f.number == number && !nth--)
+			return f.raw;
+	}
+	fail_msg("no such field");
+	return STR_EMPTY;
+}
+
+static void decode_and_encode(void)
+{
+	assert_int_equal(wire_decode(&w, &arena, &p), 0);
+	assert_int_equal(pprof_encode(&p, &out, &e), 0);
+}
+
+static void samples_stay_as_they_are_where_they_may(void **state)
+{
+	(void)state;
+	write_two_locations(1, 2);
+	wire_sample(&w, IDS(2, 1, 2), -1, NULL, NULL);
+	unknown("between"); // not side by side with the next
+	wire_sample(&w, IDS(1), 5, NULL, NULL);
+	WIRE(&w, 2, 1, 1, 1, 2, 2, 9, 99, 7); // not packed, and with something unknown
+	decode_and_encode();
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(p.samples[i].raw.n > 0);
+		assert_true(str_eq(field_of(buf_str(&w.b), 2, i), field_of(buf_str(&out), 2, i)));
+	}
+	assert_int_equal(pprof_decode(buf_str(&out), &pprof_limits_default, &arena, &p, &e), 0);
+	assert_int_equal(p.sample_count, 3);
+	assert_int_equal(p.samples[0].locations[0], 1);
+	assert_int_equal(p.samples[2].location_count, 2);
+}
+
+static void samples_are_written_anew_where_numbers_change(void **state)
+{
+	(void)state;
+	write_two_locations(2, 1); // ids are not positions
+	wire_sample(&w, IDS(2, 1), 5, NULL, NULL);
+	decode_and_encode();
+	assert_int_equal(p.samples[0].raw.n, 0);
+	assert_false(str_eq(field_of(buf_str(&w.b), 2, 0), field_of(buf_str(&out), 2, 0)));
+	assert_int_equal(pprof_decode(buf_str(&out), &pprof_limits_default, &arena, &p, &e), 0);
+	assert_int_equal(p.samples[0].locations[0], 0);
+	assert_int_equal(p.samples[0].locations[1], 1);
+}
+
+static void samples_are_written_anew_where_it_is_shorter_or_texts_move(void **state)
+{
+	(void)state;
+	write_two_locations(1, 2);
+	WIRE(&w, 2, 1, 1, 1, 2, 1, 1, 1, 2, 2, 9); // many ids, not packed
+	wire_sample(&w, IDS(1), 7, "key", "value");
+	decode_and_encode();
+	assert_int_equal(p.samples[0].raw.n, 0);
+	assert_int_equal(p.samples[1].raw.n, 0);
+	assert_true(str_eq(field_of(buf_str(&out), 2, 0),
+			   STR("\x12\x09\x0a\x04\x01\x02\x01\x02\x12\x01\x09")));
+	assert_int_equal(pprof_decode(buf_str(&out), &pprof_limits_default, &arena, &p, &e), 0);
+	assert_str(p.samples[1].labels[0].key, "key");
+	assert_str(p.samples[1].labels[0].str, "value");
+}
+
 static void the_output_is_capped(void **state)
 {
 	(void)state;
 	write_with_unknown();
 	assert_int_equal(wire_decode(&w, &arena, &p), 0);
+	assert_int_equal(pprof_encode(&p, &out, &e), 0);
+	// To the byte: room for the most that a message might take is not what counts.
+	for (size_t size = out.n, max = 0; max <= size; max++) {
+		struct buf small = BUF_INIT(max);
+
+		e = ERR_INIT;
+		assert_int_equal(pprof_encode(&p, &small, &e), max < size ? -1 : 0);
+		assert_int_equal(e.kind, max < size ? ERR_TOO_LARGE : ERR_NONE);
+		assert_true(max < size || str_eq(buf_str(&small), buf_str(&out)));
+		buf_deinit(&small);
+	}
+	buf_deinit(&out);
 	out.max = 50;
 	assert_int_equal(pprof_encode(&p, &out, &e), -1);
 	assert_int_equal(e.kind, ERR_TOO_LARGE);
@@ -195,6 +282,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_same_profile_gives_the_same_bytes, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(ids_are_dense, setup, teardown),
+		cmocka_unit_test_setup_teardown(samples_stay_as_they_are_where_they_may, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(samples_are_written_anew_where_numbers_change,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			samples_are_written_anew_where_it_is_shorter_or_texts_move, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(the_output_is_capped, setup, teardown),
 		cmocka_unit_test_setup_teardown(running_out_of_memory_is_survived, setup, teardown),
 	};

@@ -63,13 +63,8 @@ static void write_run(struct wire *to, uint64_t base, int64_t value, const char 
 	wire_sample(to, IDS(3, 2), value, "thread", label);
 }
 
-static void equal_things_become_one(void **state)
+static void check_three_runs(void)
 {
-	(void)state;
-	write_run(&w[0], 0x400000, 10, "x");
-	write_run(&w[1], 0x7f0000000000, 5, "x");
-	write_run(&w[2], 0x550000000000, 1, "y");
-	assert_int_equal(merge(3), 0);
 	assert_int_equal(p.mapping_count, 1);
 	assert_int_equal(p.mappings[0].start, 0x400000);
 	assert_int_equal(p.function_count, 2);
@@ -84,6 +79,24 @@ static void equal_things_become_one(void **state)
 	assert_str(p.samples[2].labels[0].str, "y");
 	assert_str(p.functions[p.locations[0].lines[0].function].name, "work");
 	assert_int_equal(p.locations[0].lines[0].line, 7);
+}
+
+static void equal_things_become_one(void **state)
+{
+	struct buf written = BUF_INIT(MIB(1));
+
+	(void)state;
+	write_run(&w[0], 0x400000, 10, "x");
+	write_run(&w[1], 0x7f0000000000, 5, "x");
+	write_run(&w[2], 0x550000000000, 1, "y");
+	assert_int_equal(merge(3), 0);
+	check_three_runs();
+	// Nothing of the samples as they were read is left in what is written.
+	assert_int_equal(pprof_encode(&p, &written, &e), 0);
+	assert_int_equal(
+		pprof_decode(buf_str(&written), &pprof_limits_default, &arena, &p, &e), 0);
+	check_three_runs();
+	buf_deinit(&written);
 }
 
 static void different_things_stay_apart(void **state)

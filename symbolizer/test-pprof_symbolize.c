@@ -162,6 +162,24 @@ static void every_frame_has_a_name(void **state)
 	assert_int_equal(stats.invalid_modules, 2);
 }
 
+// Where a function starts is no name: the frame is a stub of that place, and still to be resolved.
+static void a_function_without_a_name(void **state)
+{
+	(void)state;
+	wire_mapping(&w, 1, 0, "/bin/a", "aaaa");
+	wire_function(&w, 1, "real", "");
+	wire_location(&w, 1, 1, 0x1504, NULL);
+	wire_location(&w, 2, 1, 0x15f0, NULL);
+	wire_location(&w, 3, 1, 0x1510, (const uint64_t[]){1, 0, 0});
+	symbolize();
+	assert_name(0, "a+0x1500");
+	assert_name(1, "a+0x1500");
+	assert_name(2, "real");
+	assert_int_equal(stats.unresolved, 2);
+	assert_string_equal(weights[0].reason, "no_symbol");
+	assert_int_equal(weights[0].unresolved_locations, 2);
+}
+
 static void no_headers_means_the_raw_address(void **state)
 {
 	(void)state;
@@ -428,6 +446,7 @@ int main(void)
 		TEST(runtime_addresses_are_translated),
 		TEST(the_producer_may_promise_virtual_addresses),
 		TEST(every_frame_has_a_name),
+		TEST(a_function_without_a_name),
 		TEST(no_headers_means_the_raw_address),
 		TEST(flags_say_no_more_than_is_true),
 		TEST(equal_functions_are_one),

@@ -10,13 +10,17 @@ static const char *const section_names[UHX_SECTION_KINDS] = {
 	[UHX_IDS] = "ids",
 	[UHX_PROGRAM_HEADERS] = "program headers",
 	[UHX_SEGMENTS] = "segments",
+	[UHX_SAMPLES] = "samples",
 	[UHX_KEYS] = "keys",
 	[UHX_BLOCK_OFFSETS] = "block offsets",
 	[UHX_BLOCKS] = "blocks",
-	[UHX_SCOPES] = "scopes",
 	[UHX_FUNCTIONS] = "functions",
-	[UHX_FILES] = "files",
 	[UHX_STRINGS] = "strings",
+	[UHX_COLUMN_OFFSETS] = "column offsets",
+	[UHX_COLUMNS] = "columns",
+	[UHX_DISPLAYS] = "displays",
+	[UHX_ALIASES] = "aliases",
+	[UHX_COLD_STRINGS] = "cold strings",
 };
 
 static void dump_header(const struct uhx *u, const struct uhx_info *info, FILE *out)
@@ -26,7 +30,8 @@ static void dump_header(const struct uhx *u, const struct uhx_info *info, FILE *
 	fprintf(out,
 		"uhx version %" PRIu32 ", %" PRIu64 " bytes, machine " STR_FMT ", quality %s\n",
 		h->version, info->file_size, STR_ARG(info->machine), quality_name(info->quality));
-	fprintf(out, "%" PRIu64 " rows, %" PRIu64 " functions\n", info->rows, info->functions);
+	fprintf(out, "%" PRIu64 " rows, %" PRIu64 " functions, %" PRIu64 " bytes hot, %" PRIu64 " cold\n",
+		info->rows, info->functions, info->file_size - info->cold_size, info->cold_size);
 	for (size_t i = 0; i < info->id_count; i++) {
 		char text[BUILD_ID_TEXT];
 
@@ -78,15 +83,14 @@ static void dump_frame(const struct frame *f, FILE *out)
 	fputs(f->inlined ? ", inlined\n" : "\n", out);
 }
 
-static void dump_row(const struct uhx_view *v, uint64_t va, struct frames *frames, FILE *out)
+static void dump_row(const struct uhx_view *v, uint64_t va, const struct uhx_hit *hit,
+		     struct frames *frames, FILE *out)
 {
-	struct uhx_position row;
-
-	if (!uhx_view_find(v, va, &row)) {
+	if (!hit->entry) {
 		fprintf(out, "%#18" PRIx64 " hole\n", va);
 		return;
 	}
-	uhx_view_chain(v, &row, frames);
+	uhx_view_chain(v, hit, frames);
 	fprintf(out, "%#18" PRIx64 " %s\n", va,
 		frames->n ? frame_source_name(frames->source) : "damaged");
 	for (size_t i = 0; i < frames->n; i++)
@@ -96,21 +100,40 @@ static void dump_row(const struct uhx_view *v, uint64_t va, struct frames *frame
 static int dump_segment(const struct uhx_view *v, const struct uhx_segment *s,
 			struct frames *frames, FILE *out, struct err *e)
 {
-	const uint32_t *keys = (const void *)v->part[UHX_KEYS].p;
-
 	for (uint64_t n = s->first_block; n < (uint64_t)s->first_block + s->block_count; n++) {
-		struct uhx_block_view block;
+		struct uhx_hit hit;
 
-		if (n >= v->part[UHX_KEYS].count || !uhx_view_block(v, n, &block))
+		if (n >= v->part[UHX_KEYS].count || !uhx_view_block(v, n, &hit.block))
 			return err_set(e, ERR_BAD_INDEX, "block %ju is damaged; rebuild the index",
 				       (uintmax_t)n);
-		for (unsigned i = 0; i < block.head->count; i++) {
-			uint32_t start = uhx_block_value(&block, UHX_COLUMN_START, i);
+		for (unsigned i = 0; i < hit.block.head->rows; i++) {
+			uint64_t key = s->base + uhx_view_u32(v, UHX_KEYS)[n];
 
-			dump_row(v, s->base + keys[n] + start, frames, out);
+			uhx_hit_row(&hit, i);
+			dump_row(v, key + uhx_block_start(&hit.block, i), &hit, frames, out);
 		}
 	}
 	return 0;
+}
+
+static void dump_aliases(const struct uhx_view *v, FILE *out)
+{
+	const struct uhx_alias *aliases = (const void *)v->part[UHX_ALIASES].p;
+
+	for (uint64_t i = 0; i < v->part[UHX_ALIASES].count; i++) {
+		struct frame f = {.line = 0};
+		struct str also;
+
+		if (aliases[i].function >= v->part[UHX_FUNCTIONS].count ||
+		    !uhx_view_names(v, aliases[i].function, &f) ||
+		    !uhx_view_string(v, UHX_COLD_STRINGS, aliases[i].linkage, &also))
+			continue;
+		fputs("alias ", out);
+		printable_put(f.system_name, out);
+		fputs(" = ", out);
+		printable_put(also, out);
+		fputc('\n', out);
+	}
 }
 
 int uhx_dump(const struct uhx *u, FILE *out, struct err *e)
@@ -138,6 +161,7 @@ int uhx_dump(const struct uhx *u, FILE *out, struct err *e)
 		if (dump_segment(v, &s, frames, out, e))
 			return -1;
 	}
+	dump_aliases(v, out);
 	if (ferror(out))
 		return err_set(e, ERR_IO, "writing the listing failed");
 	return 0;

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The .uhx file, version 1, byte by byte; docs/FORMATS.md explains it in prose. Writer
- * (symbolizer/indexer/uhx_writer.c) and reader (symbolizer/uhx_reader.c) share nothing but this.
+ * The .uhx file, version 2, byte by byte; docs/FORMATS.md explains it in prose. Writer
+ * (symbolizer/indexer/uhx_writer.c, uhx_blocks.c) and reader (symbolizer/uhx_view.c, uhx_find.c)
+ * share nothing but this.
  *
- *   header · section table · sections, each at a multiple of UHX_ALIGN, zero bytes between
+ *   header · section table · hot sections · cold sections, each at a multiple of UHX_ALIGN, zero
+ *   bytes between
  *
  * Everything is little-endian. The header's checksum covers header and section table, each entry of
  * the table has the checksum of its section: XXH3, 64 bit.
  *
- * Rows are sorted by address and cut into blocks of up to UHX_BLOCK_ROWS. A row lasts until the
- * next one starts; a row of scope 0 is a hole; the last row of a segment is always a hole. Ids
- * count from 1, entry 0 of scopes, functions and files is all zero and means "none".
+ * Rows are sorted by address and cut into blocks of up to UHX_BLOCK_ROWS. A block is complete in
+ * itself: its rows, and the inline chains that they refer to. A row lasts until the next one starts;
+ * a row of entry 0 is a hole; the last row of a segment is always a hole. Function 0 is all zero and
+ * means "none". What a query may do without (columns, names to show, aliases) lies behind the rest.
  */
 #ifndef SYMBOLIZER_UHX_FORMAT_H
 #define SYMBOLIZER_UHX_FORMAT_H
@@ -22,13 +25,18 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a .uhx is mapped as i
 #define UHX_MAGIC "\x89UHX\r\n\x1a\n" /* 8 bytes: text-mode copies and truncation show at once */
 
 enum {
-	UHX_VERSION = 1,
+	UHX_VERSION = 2,
 	UHX_ALIGN = 64,
 	UHX_BLOCK_ROWS = 64,
-	UHX_SECTIONS_MAX = 64, /* a reader skips the kinds it does not know */
+	UHX_BLOCK_ENTRIES = 1023, /* chain entries of a block; a chain of FRAMES_MAX fits */
+	UHX_GROUP_ROWS = 8,
+	UHX_FANOUT = 16,	  /* keys below one sample */
+	UHX_SLACK = 8,		  /* zero bytes behind the last block: bits are read 8 bytes at a time */
+	UHX_SECTIONS_MAX = 64,	  /* a reader skips the kinds it does not know */
 	UHX_IDS_MAX = 16,
 	UHX_MACHINE_MAX = 16,
 	UHX_STRING_MAX = 64 * 1024, /* bytes of one string; longer ones are cut by the writer */
+	UHX_START_LINE_BITS = 28,
 };
 
 /* A reader that does not know every bit set here must refuse the file. None are defined yet. */
@@ -54,13 +62,19 @@ enum uhx_section_kind {
 	UHX_IDS = 1,         /* struct uhx_build_id */
 	UHX_PROGRAM_HEADERS, /* struct program_header */
 	UHX_SEGMENTS,        /* struct uhx_segment, by base */
+	UHX_SAMPLES,         /* u32: each UHX_FANOUTth key, each UHX_FANOUTth of these, …: levels,
+				each filled up to a multiple of UHX_FANOUT with UINT32_MAX */
 	UHX_KEYS,            /* u32 per block: where its first row starts, from the segment's base */
 	UHX_BLOCK_OFFSETS,   /* u32 per block: where it lies in UHX_BLOCKS, in units of 4 bytes */
-	UHX_BLOCKS,          /* struct uhx_block and its columns; entry_size 1 */
-	UHX_SCOPES,          /* struct uhx_scope_entry */
+	UHX_BLOCKS,          /* struct uhx_block and what follows it; entry_size 1 */
 	UHX_FUNCTIONS,       /* struct uhx_function_entry */
-	UHX_FILES,           /* u32: string */
 	UHX_STRINGS,         /* ULEB128 length, bytes; offset 0 is the empty string; entry_size 1 */
+	UHX_COLD,            /* the kinds from here on are cold */
+	UHX_COLUMN_OFFSETS = UHX_COLD, /* u32 per block: where it lies in UHX_COLUMNS */
+	UHX_COLUMNS,         /* struct uhx_column_block and what follows it; entry_size 1 */
+	UHX_DISPLAYS,        /* u32 per function: cold string; 0: shown as it is linked. Or empty */
+	UHX_ALIASES,         /* struct uhx_alias, by function */
+	UHX_COLD_STRINGS,    /* as UHX_STRINGS */
 	UHX_SECTION_KINDS
 };
 
@@ -86,48 +100,59 @@ struct uhx_segment {
 	uint64_t base;
 	uint32_t first_block;
 	uint32_t block_count;
+	uint32_t first_sample;
+	uint32_t reserved;
 };
-_Static_assert(sizeof(struct uhx_segment) == 16, "on disk");
+_Static_assert(sizeof(struct uhx_segment) == 24, "on disk");
+
+/* How the starts of a block's rows are stored, as distances from the block's key. */
+enum uhx_starts {
+	/* u16 per group of UHX_GROUP_ROWS rows (0xffff: none), then u8 per row from its group's */
+	UHX_STARTS_GROUPED,
+	UHX_STARTS_U16, /* one per row, filled up to a multiple of 8 with 0xffff */
+	UHX_STARTS_U32, /* the same with 16 and 0xffffffff */
+	UHX_STARTS_COUNT
+};
+enum { UHX_GROUPS = UHX_BLOCK_ROWS / UHX_GROUP_ROWS };
 
 /*
- * A block's columns follow it in this order, each of `count` values of width[] bytes; the block is
- * padded to 4 bytes. UHX_COLUMN_START: the value is the distance from the block's key. In the
- * others a value v of a column with a width means base + v, except that v == 0 means 0; a column
- * of width 0 has no values: each row's is base.
+ * Behind it: the starts; one record per row: entry (index_bits), line - base of that entry
+ * (line_bits); one record per entry from 1: function, parent entry (index_bits), call line, base
+ * line. The records of each table lie bit after bit, lowest first; each table starts at a byte, the
+ * next block at a multiple of 4. index_bits is what the number of entries needs.
  */
-enum uhx_column {
-	UHX_COLUMN_START,
-	UHX_COLUMN_SCOPE,
-	UHX_COLUMN_FILE,
-	UHX_COLUMN_LINE,
-	UHX_COLUMN_COLUMN,
-	UHX_COLUMNS
-};
-
 struct uhx_block {
-	uint32_t base[UHX_COLUMNS - 1]; /* of column 1 … */
-	uint8_t width[UHX_COLUMNS];     /* 0, 1, 2 or 4 */
-	uint8_t count;                  /* 1 … UHX_BLOCK_ROWS */
-	uint8_t reserved[2];
+	uint8_t rows;   /* 1 … UHX_BLOCK_ROWS */
+	uint8_t starts; /* enum uhx_starts */
+	uint16_t entries;
+	uint8_t line_bits;
+	uint8_t function_bits;
+	uint8_t call_bits;
+	uint8_t base_bits; /* all at most 32 */
 };
-_Static_assert(sizeof(struct uhx_block) == 24, "on disk");
+_Static_assert(sizeof(struct uhx_block) == 8, "on disk");
 
-struct uhx_scope_entry {
-	uint32_t function;
-	uint32_t parent; /* always a smaller id than this scope's own: chains end */
-	uint32_t call_file;
-	uint32_t call_line;
-	uint16_t call_column; /* 0 also where it does not fit */
-	uint8_t source;       /* enum frame_source */
-	uint8_t reserved;
+/* Behind it: a column per row (row_bits), then from the next byte a call column per entry. */
+struct uhx_column_block {
+	uint8_t row_bits;
+	uint8_t call_bits; /* both at most 16 */
 };
-_Static_assert(sizeof(struct uhx_scope_entry) == 20, "on disk");
+_Static_assert(sizeof(struct uhx_column_block) == 2, "on disk");
 
+/* A function together with the file that its lines are in; one of two files has two entries. */
 struct uhx_function_entry {
 	uint32_t linkage; /* string */
-	uint32_t display; /* string; 0: equal to linkage */
-	uint32_t start_line;
+	uint32_t file;    /* string; 0: unknown */
+	uint32_t start_line : UHX_START_LINE_BITS;
+	uint32_t source : 32 - UHX_START_LINE_BITS; /* enum frame_source */
 };
 _Static_assert(sizeof(struct uhx_function_entry) == 12, "on disk");
+
+/* Another linkage name of the code of a function. */
+struct uhx_alias {
+	uint32_t function;
+	uint32_t linkage; /* cold string */
+};
+_Static_assert(sizeof(struct uhx_alias) == 8, "on disk");
 
 #endif

@@ -32,6 +32,16 @@ static int read_ids(struct uhx *u, struct err *e)
 	return 0;
 }
 
+static uint64_t cold_size(const struct uhx_view *v)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < v->header->section_count; i++)
+		if (v->sections[i].kind >= UHX_COLD)
+			sum += v->sections[i].count * v->sections[i].entry_size;
+	return sum;
+}
+
 static void fill_info(struct uhx *u)
 {
 	const struct uhx_view *v = &u->view;
@@ -47,6 +57,7 @@ static void fill_info(struct uhx *u)
 		.rows = h->rows,
 		.functions = v->part[UHX_FUNCTIONS].count - 1,
 		.file_size = v->size,
+		.cold_size = cold_size(v),
 		.machine = {h->machine, strnlen(h->machine, sizeof(h->machine))},
 	};
 }
@@ -123,10 +134,26 @@ int uhx_verify(const struct uhx *u, struct err *e)
 
 void uhx_lookup(const struct uhx *u, uint64_t va, struct frames *ret)
 {
-	struct uhx_position row;
+	UNINITIALIZED struct uhx_hit hit;
 
 	ret->source = SOURCE_NONE;
 	ret->n = 0;
-	if (uhx_view_find(&u->view, va, &row))
-		uhx_view_chain(&u->view, &row, ret);
+	if (uhx_view_find(&u->view, va, &hit))
+		uhx_view_chain(&u->view, &hit, ret);
+}
+
+void uhx_chain(const struct uhx *u, uint64_t va, struct uhx_chain *ret)
+{
+	UNINITIALIZED struct uhx_hit hit;
+
+	ret->source = SOURCE_NONE;
+	ret->n = 0;
+	if (uhx_view_find(&u->view, va, &hit))
+		uhx_view_places(&u->view, &hit, ret);
+}
+
+bool uhx_spell(const struct uhx *u, uint32_t function, struct frame *ret)
+{
+	return function < u->view.part[UHX_FUNCTIONS].count &&
+	       uhx_view_names(&u->view, function, ret);
 }

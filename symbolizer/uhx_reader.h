@@ -37,6 +37,34 @@ int uhx_verify(const struct uhx *u, struct err *e) MUST_CHECK;
 /* Fills *ret with the chain at ELF virtual address `va`; ret->n == 0 where nothing is known. */
 void uhx_lookup(const struct uhx *u, uint64_t va, struct frames *ret);
 
+/*
+ * The same by ids, for those who look up many and spell each function once. A function's id stands
+ * for its names, its file and where it starts; it is below uhx_info()->functions + 1, and means the
+ * same as long as this index is open. columns cost a look into the cold part.
+ */
+struct uhx_place {
+	uint32_t function;
+	uint32_t line;
+	uint32_t column;
+};
+struct uhx_chain {
+	enum frame_source source;
+	size_t n; /* 0: nothing is known there; innermost first, all but the last are inlined */
+	struct uhx_place place[FRAMES_MAX];
+};
+void uhx_chain(const struct uhx *u, uint64_t va, struct uhx_chain *ret);
+/* Sets function, system_name, file, start_line; leaves the rest. False: no such id, or damage. */
+bool uhx_spell(const struct uhx *u, uint32_t function, struct frame *ret);
+
+/*
+ * uhx_chain() for many addresses, in their order: several times faster than one by one where the
+ * index is larger than the processor's caches, since the memory that the next ones need is on its
+ * way while one is answered. `chain` is valid during the call.
+ */
+typedef void uhx_chain_sink(void *ctx, size_t i, const struct uhx_chain *chain);
+void uhx_chain_many(const struct uhx *u, const uint64_t *va, size_t n, uhx_chain_sink *sink,
+		    void *ctx);
+
 struct uhx_info {
 	size_t id_count;
 	const struct build_id *ids;
@@ -45,6 +73,7 @@ struct uhx_info {
 	uint64_t rows;
 	uint64_t functions;
 	uint64_t file_size;
+	uint64_t cold_size; /* of it, what only columns, demangled names and aliases need */
 	struct str machine; /* "x86_64" */
 };
 /* Borrowed from u. */

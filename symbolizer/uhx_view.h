@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables of a mapped .uhx and how to follow them: private to the reader and the dump. Sections
- * have been checked to lie inside the file; what they contain is checked here, at each step.
- * Immutable.
+ * The tables of a mapped .uhx and how to follow them: private to the reader, the dump and the
+ * exporters. Sections have been checked to lie inside the file; what they contain is checked here,
+ * at each step. Immutable.
  */
 #ifndef SYMBOLIZER_UHX_VIEW_H
 #define SYMBOLIZER_UHX_VIEW_H
 
 #include "symbolizer/frame.h"
 #include "symbolizer/program_header.h"
+#include "symbolizer/uhx_bits.h"
 #include "symbolizer/uhx_format.h"
 #include "symbolizer/uhx_reader.h"
 
@@ -17,12 +18,23 @@ struct uhx_part {
 	uint64_t count;
 };
 
+/* The levels of a segment's search tree, the lowest first: the keys, then their samples. */
+enum { UHX_LEVELS_MAX = 9 }; /* 16^8 = 2^32 keys */
+struct uhx_tree {
+	unsigned count; /* 0: damaged */
+	struct {
+		const uint32_t *keys;
+		uint32_t n;
+	} level[UHX_LEVELS_MAX];
+};
+
 struct uhx_view {
 	const uint8_t *bytes;
 	uint64_t size;
 	const struct uhx_header *header;
 	const struct uhx_section *sections;
 	struct uhx_part part[UHX_SECTION_KINDS];
+	struct uhx_tree first_tree; /* of the first segment, mostly the only one */
 };
 
 const struct uhx_view *uhx_view(const struct uhx *u);
@@ -32,26 +44,95 @@ int uhx_view_open(struct uhx_view *v, struct err *e) MUST_CHECK;
 int uhx_view_verify(const struct uhx_view *v, struct err *e) MUST_CHECK;
 int uhx_view_bad(struct err *e, const char *why); /* ERR_BAD_INDEX; -1 */
 
-/* One row's columns; scope is not 0. */
-struct uhx_position {
-	uint32_t scope;
-	uint32_t file;
-	uint32_t line;
-	uint32_t column;
-};
+static inline const uint32_t *uhx_view_u32(const struct uhx_view *v, enum uhx_section_kind kind)
+{
+	return (const uint32_t *)(const void *)v->part[kind].p;
+}
 
-/* False: no row there, a hole, or damage. */
-bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_position *ret);
-/* n = 0 where an id on the way does not exist. */
-void uhx_view_chain(const struct uhx_view *v, const struct uhx_position *row, struct frames *ret);
-
-/* Block by number, checked: false where it does not lie inside its section. */
+/* A block, checked to lie inside its section with UHX_SLACK bytes behind it. */
 struct uhx_block_view {
+	uint64_t number;
 	const struct uhx_block *head;
-	const uint8_t *column[UHX_COLUMNS];
+	const uint8_t *starts;
+	const uint8_t *rows;
+	const uint8_t *entries;
+	unsigned index_bits;
+	unsigned entry_bits; /* of one entry's record */
 };
+
+/* Where an address or a row leads: entry 0 is a hole. */
+struct uhx_hit {
+	struct uhx_block_view block;
+	unsigned row;
+	uint32_t entry;
+	uint32_t line;
+};
+
+/* What an entry of a block says. */
+struct uhx_entry {
+	uint32_t function;
+	uint32_t parent; /* 0: not inlined */
+	uint32_t call_line;
+	uint32_t base_line;
+};
+
+/*
+ * Asks for the memory that answering from block `number` will read, all at once: met one after the
+ * other, each part would be a wait of its own. A prefetch never faults, wherever a damaged offset
+ * points.
+ */
+static inline void uhx_view_ask(const struct uhx_view *v, uint64_t number)
+{
+	enum { CACHE_LINE = 64, BLOCK_LINES = 5 /* few blocks are longer */ };
+	const uint8_t *block = v->part[UHX_BLOCKS].p +
+			       (uint64_t)uhx_view_u32(v, UHX_BLOCK_OFFSETS)[number] * 4;
+	const uint8_t *columns =
+		v->part[UHX_COLUMNS].p + uhx_view_u32(v, UHX_COLUMN_OFFSETS)[number];
+
+	for (unsigned i = 0; i < BLOCK_LINES; i++)
+		__builtin_prefetch(block + (size_t)i * CACHE_LINE);
+	__builtin_prefetch(columns);
+	__builtin_prefetch(columns + CACHE_LINE);
+}
+
+/* uhx_find.c. False: no such block, or damage. */
 bool uhx_view_block(const struct uhx_view *v, uint64_t number, struct uhx_block_view *ret);
-/* The value of a row's column; i < count. */
-uint32_t uhx_block_value(const struct uhx_block_view *b, enum uhx_column column, unsigned i);
+/* Checks the place of a segment's tree. */
+struct uhx_tree uhx_view_tree(const struct uhx_view *v, const struct uhx_segment *s);
+/* The block that an address would be in, and how far behind its key; false: before all. */
+bool uhx_view_find_block(const struct uhx_view *v, uint64_t va, uint64_t *ret_number,
+			 uint32_t *ret_at);
+/* The rest of uhx_view_find(): the row of block `number` that lies `at` behind its key. */
+bool uhx_view_find_row(const struct uhx_view *v, uint64_t number, uint32_t at, struct uhx_hit *ret);
+/* False: no row there, a hole, or damage. */
+bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_hit *ret);
+/* Sets the rest of a hit whose block is set; row < head->rows. */
+void uhx_hit_row(struct uhx_hit *h, unsigned row);
+uint32_t uhx_block_start(const struct uhx_block_view *b, unsigned row);
+
+/* 1 <= entry <= head->entries. */
+static inline struct uhx_entry uhx_block_entry(const struct uhx_block_view *b, uint32_t entry)
+{
+	const struct uhx_block *h = b->head;
+	uint64_t bit = (uint64_t)(entry - 1) * b->entry_bits;
+	struct uhx_entry e;
+
+	e.function = uhx_bits(b->entries, bit, h->function_bits);
+	bit += h->function_bits;
+	e.parent = uhx_bits(b->entries, bit, b->index_bits);
+	bit += b->index_bits;
+	e.call_line = uhx_bits(b->entries, bit, h->call_bits);
+	bit += h->call_bits;
+	e.base_line = uhx_bits(b->entries, bit, h->base_bits);
+	return e;
+}
+
+/* uhx_chain.c: n = 0 where an id on the way does not exist. */
+void uhx_view_places(const struct uhx_view *v, const struct uhx_hit *hit, struct uhx_chain *ret);
+void uhx_view_chain(const struct uhx_view *v, const struct uhx_hit *hit, struct frames *ret);
+/* id below the number of functions; line, column and inlined are left alone. */
+bool uhx_view_names(const struct uhx_view *v, uint32_t id, struct frame *ret);
+bool uhx_view_string(const struct uhx_view *v, enum uhx_section_kind kind, uint32_t at,
+		     struct str *ret);
 
 #endif

@@ -2,12 +2,14 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "symbolizer/symbolize_json.h"
+#include "upload-cli/chain_text.h"
 #include "upload-cli/command.h"
 #include "upload-cli/frames_text.h"
 #include "upload-cli/indexer.h"
 #include <errno.h>
 
 enum { LINE_MAX_BYTES = 64, BATCH = 4096, REQUEST_MAX = 8 << 20, READ_BYTES = 64 << 10, INPUT_MAX = 1 << 20 };
+enum { WRITE_BYTES = 256 << 10, OUTPUT_MAX = 64 << 20, SLICE = 256 };
 
 struct addr2line {
 	struct frames_style style;
@@ -19,44 +21,79 @@ struct addr2line {
 	struct opt_list debug_dirs;
 	/* one of the two */
 	struct uhx *uhx;
+	struct chain_text *text; /* of uhx, unless as JSON */
 	struct remote remote;
 	struct frames *frames; /* room for one answer */
-	struct buf text;
+	struct buf out;        /* answers that are not written yet */
 	size_t good, bad;      /* addresses, and what was none */
 };
 
 /* ---- printing ---------------------------------------------------------------------------------------- */
 
-static void print_answer(struct addr2line *a, uint64_t address, const struct frames *f)
+/* An error of writing is kept by stdio: main() tells it. */
+static void write_out(struct addr2line *a)
 {
-	struct json_out j;
+	if (a->out.n)
+		fwrite(a->out.p, 1, a->out.n, stdout);
+	fflush(stdout);
+	buf_clear(&a->out);
+}
 
-	if (!a->as_json) {
-		frames_print(f, &a->style, stdout);
-		return;
-	}
-	buf_clear(&a->text);
-	j = JSON_OUT(&a->text);
-	symbolize_json_address(&j, address, f, (struct symbolize_json_reason){.code = "no_symbol"});
-	fwrite(a->text.p, 1, a->text.n, stdout);
-	putchar('\n');
+/* To be called after each answer, or a few: what is too large then is no honest one. */
+static int answer_done(struct addr2line *a, struct err *e)
+{
+	if (buf_check(&a->out, "an answer", e) < 0)
+		return -1;
+	if (a->out.n >= WRITE_BYTES)
+		write_out(a);
+	return 0;
 }
 
 /* ---- local ---------------------------------------------------------------------------------------------- */
 
-static int open_local(struct addr2line *a, struct err *e)
+static int open_index(struct addr2line *a, struct err *e)
 {
 	if (a->index)
 		return uhx_open(a->index, &a->uhx, e);
 	return indexer_index(a->elf, NULL, a->debug_dirs.n ? a->debug_dirs.items : indexer_usual_debug_dirs, &a->uhx, e);
 }
 
-static void answer_local(struct addr2line *a, const uint64_t *addresses, size_t n)
+static int open_local(struct addr2line *a, struct err *e)
+{
+	if (open_index(a, e) < 0)
+		return -1;
+	return a->as_json ? 0 : chain_text_new(a->uhx, &a->style, CHAIN_TEXT_KEPT, &a->text, e);
+}
+
+static int local_as_json(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
+		struct json_out j = JSON_OUT(&a->out);
+
 		uhx_lookup(a->uhx, addresses[i], a->frames);
-		print_answer(a, addresses[i], a->frames);
+		symbolize_json_address(&j, addresses[i], a->frames, (struct symbolize_json_reason){.code = "no_symbol"});
+		buf_append_c(&a->out, '\n');
+		if (answer_done(a, e) < 0)
+			return -1;
 	}
+	return 0;
+}
+
+static void print_chain(void *ctx, size_t i UNUSED, const struct uhx_chain *chain)
+{
+	struct addr2line *a = ctx;
+
+	chain_text_append(a->text, chain, &a->out);
+}
+
+static int local_as_text(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i += SLICE) {
+		uhx_chain_many(a->uhx, addresses + i, MIN(n - i, (size_t)SLICE), print_chain, a);
+		if (answer_done(a, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* ---- by the server ---------------------------------------------------------------------------------------- */
@@ -93,19 +130,26 @@ static void read_frame(const json_t *from, struct frame *f)
 	};
 }
 
-static void print_remote_address(struct addr2line *a, const json_t *answer)
+static int append_json(const char *text, size_t n, void *ctx)
+{
+	buf_append(ctx, text, n);
+	return 0;
+}
+
+static int print_remote_address(struct addr2line *a, const json_t *answer, struct err *e)
 {
 	const json_t *list = json_object_get(answer, "frames");
 
 	if (a->as_json) {
-		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-		putchar('\n');
-		return;
+		json_dump_callback(answer, append_json, &a->out, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		buf_append_c(&a->out, '\n');
+		return answer_done(a, e);
 	}
 	a->frames->n = MIN(json_array_size(list), (size_t)FRAMES_MAX);
 	for (size_t i = 0; i < a->frames->n; i++)
 		read_frame(json_array_get(list, i), &a->frames->frame[i]);
-	frames_print(a->frames, &a->style, stdout);
+	frames_text(a->frames, &a->style, &a->out);
+	return answer_done(a, e);
 }
 
 static int print_module(struct addr2line *a, const json_t *answer, struct err *e)
@@ -115,8 +159,10 @@ static int print_module(struct addr2line *a, const json_t *answer, struct err *e
 	struct str status = json_get_str(module, "status");
 	size_t i;
 
-	json_array_foreach(list, i, address)
-		print_remote_address(a, address);
+	json_array_foreach(list, i, address) {
+		if (print_remote_address(a, address, e) < 0)
+			return -1;
+	}
 	if (str_is(status, "missing") || str_is(status, "invalid"))
 		return err_set(e, ERR_NOT_FOUND, "the server has nothing for %s (" STR_FMT ")", a->build_id,
 			       STR_ARG(status));
@@ -156,25 +202,22 @@ static int answer(struct addr2line *a, const uint64_t *addresses, size_t n, stru
 		return 0;
 	if (!a->uhx)
 		return ask_server(a, addresses, n, e);
-	answer_local(a, addresses, n);
-	return 0;
+	return a->as_json ? local_as_json(a, addresses, n, e) : local_as_text(a, addresses, n, e);
 }
 
 /* What is no address is answered in its place, so that answers stay in step with questions. */
-static void answer_bad(struct addr2line *a, struct str text)
+static int answer_bad(struct addr2line *a, struct str text, struct err *e)
 {
-	struct json_out j;
+	struct json_out j = JSON_OUT(&a->out);
 
 	a->bad++;
-	fflush(stdout);
+	write_out(a);
 	fprintf(stderr, "unhex: '" STR_FMT "' is not a hexadecimal address\n", STR_ARG(text));
 	a->frames->n = 0;
 	if (!a->as_json) {
-		frames_print(a->frames, &a->style, stdout);
-		return;
+		frames_text(a->frames, &a->style, &a->out);
+		return answer_done(a, e);
 	}
-	buf_clear(&a->text);
-	j = JSON_OUT(&a->text);
 	json_obj(&j);
 	json_kv_str(&j, "address", text);
 	json_kv_cstr(&j, "source", frame_source_name(SOURCE_NONE));
@@ -183,8 +226,8 @@ static void answer_bad(struct addr2line *a, struct str text)
 	json_end_arr(&j);
 	json_kv_cstr(&j, "reason", "bad_address");
 	json_end_obj(&j);
-	fwrite(a->text.p, 1, a->text.n, stdout);
-	putchar('\n');
+	buf_append_c(&a->out, '\n');
+	return answer_done(a, e);
 }
 
 /* Addresses that wait for their answer. */
@@ -215,8 +258,7 @@ static int take_address(struct addr2line *a, struct batch *b, struct str text, s
 	}
 	if (answer_batch(a, b, e) < 0)
 		return -1;
-	answer_bad(a, (struct str){text.p, MIN(text.n, (size_t)LINE_MAX_BYTES)});
-	return 0;
+	return answer_bad(a, (struct str){text.p, MIN(text.n, (size_t)LINE_MAX_BYTES)}, e);
 }
 
 static int answer_operands(struct addr2line *a, struct batch *b, const struct operands *words, struct err *e)
@@ -266,7 +308,7 @@ static int answer_stdin(struct addr2line *a, struct batch *b, struct err *e)
 		r = take_lines(a, b, &text, e);
 		if (r == 0)
 			r = answer_batch(a, b, e);
-		fflush(stdout);
+		write_out(a);
 	}
 	if (r == 0 && n < 0)
 		r = err_sys(e, errno, "reading addresses");
@@ -292,13 +334,15 @@ static int run_addr2line(struct addr2line *a, const struct operands *words, stru
 	_cleanup_free_ struct batch *batch = mem_zalloc(sizeof(*batch));
 
 	a->frames = mem_zalloc(sizeof(*a->frames));
-	a->text = BUF_INIT(4 << 20);
+	a->out = BUF_INIT(OUTPUT_MAX);
 	r = a->frames && batch ? open_source(a, e) : err_nomem(e);
 	if (r == 0)
 		r = words->n ? answer_operands(a, batch, words, e) : answer_stdin(a, batch, e);
+	write_out(a); // also what was found before something failed
+	chain_text_free(a->text);
 	uhx_unref(a->uhx);
 	remote_close(&a->remote);
-	buf_deinit(&a->text);
+	buf_deinit(&a->out);
 	free(a->frames);
 	return r;
 }

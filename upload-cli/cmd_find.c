@@ -2,13 +2,13 @@
 #include "base/build_id.h"
 #include "base/cleanup.h"
 #include "upload-cli/command.h"
-#include <elfutils/debuginfod.h>
+#include "upload-cli/debuginfod_client.h"
 #include <errno.h>
 #include <string.h>
 
 enum { URLS_MAX = 64 << 10 };
 
-DEFINE_CLEANUP(debuginfod_client *, debuginfod_end)
+DEFINE_CLEANUP(debuginfod_client *, debuginfod_client_close)
 
 /* The debuginfod protocol knows GNU build-IDs only, as lower-case hex. */
 static int gnu_id(const char *text, char hex[static BUILD_ID_TEXT], struct err *e)
@@ -29,13 +29,13 @@ static int find(debuginfod_client *client, const char *what, const char *hex, co
 	const unsigned char *id = (const unsigned char *)hex;
 
 	if (strcmp(what, "debuginfo") == 0)
-		return debuginfod_find_debuginfo(client, id, 0, ret_path);
+		return debuginfod.find_debuginfo(client, id, 0, ret_path);
 	if (strcmp(what, "executable") == 0)
-		return debuginfod_find_executable(client, id, 0, ret_path);
+		return debuginfod.find_executable(client, id, 0, ret_path);
 	if (strcmp(what, "source") == 0 && extra)
-		return debuginfod_find_source(client, id, 0, extra, ret_path);
+		return debuginfod.find_source(client, id, 0, extra, ret_path);
 	if (strcmp(what, "section") == 0 && extra)
-		return debuginfod_find_section(client, id, 0, extra, ret_path);
+		return debuginfod.find_section(client, id, 0, extra, ret_path);
 	return err_set(e, ERR_USAGE, "find: say debuginfo ID, executable ID, source ID PATH or section ID NAME");
 }
 
@@ -56,17 +56,11 @@ static int add_server(const char *server, struct err *e)
 	return r;
 }
 
-static int run_find(const struct operands *words, struct err *e)
+static int print_found(debuginfod_client *client, const struct operands *words, const char *hex, struct err *e)
 {
-	_cleanup_(debuginfod_endp) debuginfod_client *client = debuginfod_begin();
 	_cleanup_free_ char *path = NULL;
-	char hex[BUILD_ID_TEXT];
 	int fd;
 
-	if (!client)
-		return err_nomem(e);
-	if (gnu_id(words->p[1], hex, e) < 0)
-		return -1;
 	fd = find(client, words->p[0], hex, words->n > 2 ? words->p[2] : NULL, &path, e);
 	if (fd == -1 && e->kind == ERR_USAGE)
 		return -1;
@@ -81,6 +75,16 @@ static int run_find(const struct operands *words, struct err *e)
 		return err_set(e, ERR_INTERNAL, "libdebuginfod names no file for %s", hex);
 	puts(path);
 	return 0;
+}
+
+static int run_find(const struct operands *words, struct err *e)
+{
+	_cleanup_(debuginfod_client_closep) debuginfod_client *client = NULL;
+	char hex[BUILD_ID_TEXT];
+
+	if (gnu_id(words->p[1], hex, e) < 0 || debuginfod_client_open(&client, e) < 0)
+		return -1;
+	return print_found(client, words, hex, e);
 }
 
 int command_find(int argc, char **argv)

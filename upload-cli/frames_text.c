@@ -3,19 +3,50 @@
 
 #include "base/printable.h"
 
-static void print_frame(const struct frame *f, const struct frames_style *style, FILE *out)
+enum { PLACE_END = 32 }; /* room for ":4294967295:4294967295\n" */
+
+/* ":V" before text[at]; returns where it begins. */
+static size_t number_before(char text[static PLACE_END], size_t at, uint32_t v)
+{
+	do
+		text[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	text[--at] = ':';
+	return at;
+}
+
+void frames_text_function(const struct frame *f, const struct frames_style *style, struct buf *out)
 {
 	struct str name = style->demangle || f->system_name.n == 0 ? f->function : f->system_name;
 
-	if (style->functions) {
-		printable_put(name.n ? name : STR("??"), out);
-		putc('\n', out);
-	}
-	printable_put(f->file.n ? f->file : STR("??"), out);
-	fprintf(out, ":%u", f->line);
-	if (f->column)
-		fprintf(out, ":%u", f->column);
-	putc('\n', out);
+	if (!style->functions)
+		return;
+	printable_append(name.n ? name : STR("??"), out);
+	buf_append_c(out, '\n');
+}
+
+void frames_text_file(const struct frame *f, struct buf *out)
+{
+	printable_append(f->file.n ? f->file : STR("??"), out);
+}
+
+void frames_text_line(uint32_t line, uint32_t column, struct buf *out)
+{
+	char text[PLACE_END];
+	size_t at = PLACE_END - 1;
+
+	text[at] = '\n';
+	if (column)
+		at = number_before(text, at, column);
+	at = number_before(text, at, line);
+	buf_append(out, text + at, PLACE_END - at);
+}
+
+static void append_frame(const struct frame *f, const struct frames_style *style, struct buf *out)
+{
+	frames_text_function(f, style, out);
+	frames_text_file(f, out);
+	frames_text_line(f->line, f->column, out);
 }
 
 /* Without -i, what is told is where the address is: the innermost line, under the physical function. */
@@ -28,18 +59,18 @@ static struct frame without_inlines(const struct frames *f)
 	return merged;
 }
 
-void frames_print(const struct frames *f, const struct frames_style *style, FILE *out)
+void frames_text(const struct frames *f, const struct frames_style *style, struct buf *out)
 {
 	static const struct frame unknown;
 
 	if (f->n == 0) {
-		print_frame(&unknown, style, out);
+		append_frame(&unknown, style, out);
 	} else if (!style->inlines) {
 		struct frame only = without_inlines(f);
 
-		print_frame(&only, style, out);
+		append_frame(&only, style, out);
 	} else {
 		for (size_t i = 0; i < f->n; i++)
-			print_frame(&f->frame[i], style, out);
+			append_frame(&f->frame[i], style, out);
 	}
 }

@@ -7,8 +7,8 @@
 #ifndef UPLOAD_CLI_FRAMES_TEXT_H
 #define UPLOAD_CLI_FRAMES_TEXT_H
 
+#include "base/buf.h"
 #include "symbolizer/frame.h"
-#include <stdio.h>
 
 struct frames_style {
 	bool functions; /* -f */
@@ -16,6 +16,11 @@ struct frames_style {
 	bool demangle;  /* -C */
 };
 
-void frames_print(const struct frames *f, const struct frames_style *style, FILE *out);
+void frames_text(const struct frames *f, const struct frames_style *style, struct buf *out);
+
+/* The parts of one frame: its name and a line end (with -f), its file, `:line:column` and a line end. */
+void frames_text_function(const struct frame *f, const struct frames_style *style, struct buf *out);
+void frames_text_file(const struct frame *f, struct buf *out);
+void frames_text_line(uint32_t line, uint32_t column, struct buf *out);
 
 #endif

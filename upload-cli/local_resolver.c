@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "upload-cli/debuginfod_client.h"
 #include "upload-cli/indexer.h"
-#include <elfutils/debuginfod.h>
 #include <limits.h>
 
 struct local_module {
@@ -19,6 +19,7 @@ struct local_resolver {
 	char *const *debug_dirs;
 	struct map modules; /* build-ID text → struct local_module * */
 	debuginfod_client *client;
+	bool client_tried;
 };
 
 static struct local_module *get_module(struct local_resolver *l, struct str id)
@@ -84,6 +85,16 @@ static bool try_debug_dirs(struct local_resolver *l, struct local_module *m, con
 	return false;
 }
 
+/* Once; that there is none is no reason to give up what the machine's own files can name. */
+static void open_client(struct local_resolver *l)
+{
+	struct err e = ERR_INIT;
+
+	if (!l->client_tried && debuginfod_client_open(&l->client, &e) < 0)
+		fprintf(stderr, "unhex: DEBUGINFOD_URLS is set, but %s\n", e.msg);
+	l->client_tried = true;
+}
+
 static bool try_debuginfod(struct local_resolver *l, struct local_module *m, const struct build_id *id)
 {
 	char hex[BUILD_ID_TEXT];
@@ -93,12 +104,11 @@ static bool try_debuginfod(struct local_resolver *l, struct local_module *m, con
 
 	if (id->kind != BUILD_ID_GNU || !getenv("DEBUGINFOD_URLS"))
 		return false;
-	if (!l->client)
-		l->client = debuginfod_begin();
+	open_client(l);
 	if (!l->client)
 		return false;
 	build_id_text(id, hex);
-	fd = debuginfod_find_debuginfo(l->client, (const unsigned char *)hex, 0, &path);
+	fd = debuginfod.find_debuginfo(l->client, (const unsigned char *)hex, 0, &path);
 	if (fd < 0)
 		return false;
 	close(fd);
@@ -181,7 +191,6 @@ void local_resolver_free(struct local_resolver *l)
 		free(m);
 	}
 	map_deinit(&l->modules);
-	if (l->client)
-		debuginfod_end(l->client);
+	debuginfod_client_close(l->client);
 	free(l);
 }

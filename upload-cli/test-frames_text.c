@@ -17,15 +17,11 @@ static struct frames two = {
 
 static void expect(const struct frames *f, struct frames_style style, const char *want)
 {
-	char *text = NULL;
-	size_t n = 0;
-	FILE *out = open_memstream(&text, &n);
+	struct buf out = BUF_INIT(1 << 20);
 
-	assert_non_null(out);
-	frames_print(f, &style, out);
-	fclose(out);
-	assert_string_equal(text, want);
-	free(text);
+	frames_text(f, &style, &out);
+	assert_string_equal(buf_str(&out).p, want);
+	buf_deinit(&out);
 }
 
 static void lines_alone(void **state)
@@ -49,6 +45,17 @@ static void inlines_are_innermost_first(void **state)
 	       "ns::inner(int)\n/src/a.h:7\nmain\n/src/a.c:40\n");
 }
 
+static void numbers_are_whole(void **state)
+{
+	static const struct frames far = {
+		.n = 1, .frame = {{.file = STR_INIT("a"), .line = UINT32_MAX, .column = UINT32_MAX}}};
+	static const struct frames near = {.n = 1, .frame = {{.file = STR_INIT("a"), .line = 0, .column = 9}}};
+
+	(void)state;
+	expect(&far, (struct frames_style){0}, "a:4294967295:4294967295\n");
+	expect(&near, (struct frames_style){0}, "a:0:9\n");
+}
+
 static void what_is_unknown_is_two_question_marks(void **state)
 {
 	static const struct frames none;
@@ -66,6 +73,7 @@ int main(void)
 		cmocka_unit_test(lines_alone),
 		cmocka_unit_test(functions_are_physical_without_inlines),
 		cmocka_unit_test(inlines_are_innermost_first),
+		cmocka_unit_test(numbers_are_whole),
 		cmocka_unit_test(what_is_unknown_is_two_question_marks),
 	};
 

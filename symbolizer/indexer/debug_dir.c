@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/debug_dir.h"
 
 #include "base/cleanup.h"
+#include "base/compress.h"
 #include "base/io.h"
 #include "symbolizer/indexer/elf_image.h"
 #include "symbolizer/indexer/input_file.h"
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { PATH_SIZE = 4096, NAME_SIZE = 256 };
+enum { PATH_SIZE = 4096, NAME_SIZE = 256, CHUNK_BYTES = 64 * 1024 };
 
 // What the forked reader sends back; fixed size, so that one read gets it all.
 struct links {
@@ -19,6 +20,7 @@ struct links {
 	bool has_gnu;
 	bool has_alt;
 	bool has_dwarf;
+	uint32_t crc;
 	char link[NAME_SIZE]; // empty: none
 };
 
@@ -43,7 +45,7 @@ static void read_links(int fd, const char *name, struct links *ret)
 		ret->gnu = img.ids[i];
 		ret->has_gnu = true;
 	}
-	if (elf_image_debuglink(&img, &text))
+	if (elf_image_debuglink(&img, &text, &ret->crc))
 		copy_name(text, ret->link);
 	ret->has_dwarf = elf_image_has(&img, ".debug_info");
 	ret->has_alt = elf_image_altlink(&img, &text, &ret->alt);
@@ -146,27 +148,68 @@ static int try_build_id(const struct debug_wanted *w, const struct build_id *id,
 	return 0;
 }
 
-static int try_link(const struct debug_wanted *w, const char *name, const char *link, int not_fd,
-		    int *ret_fd, char out[static PATH_SIZE])
+static bool has_crc(int fd, uint32_t crc)
 {
-	const char *slash = strrchr(name, '/');
-	struct str dir = slash ? (struct str){name, (size_t)(slash - name)} : STR(".");
+	char chunk[CHUNK_BYTES];
+	uint32_t sum = 0;
+	off_t at = 0;
+	ssize_t n;
 
-	snprintf(out, PATH_SIZE, STR_FMT "/%s", STR_ARG(dir), link);
-	if (try_open(out, not_fd, ret_fd))
-		return 1;
-	snprintf(out, PATH_SIZE, STR_FMT "/.debug/%s", STR_ARG(dir), link);
-	if (try_open(out, not_fd, ret_fd))
-		return 1;
-	for (size_t i = 0; i < w->dirs->n; i++) {
-		snprintf(out, PATH_SIZE, "%s/" STR_FMT "/%s", w->dirs->items[i], STR_ARG(dir), link);
-		if (try_open(out, not_fd, ret_fd))
-			return 1;
-		snprintf(out, PATH_SIZE, "%s/%s", w->dirs->items[i], link);
-		if (try_open(out, not_fd, ret_fd))
-			return 1;
+	while ((n = pread(fd, chunk, sizeof(chunk), at)) > 0) {
+		sum = crc32_update(sum, (struct str){chunk, (size_t)n});
+		at += n;
 	}
+	return n == 0 && sum == crc;
+}
+
+// "DIR/SUB/NAME" with the checksum that the link tells.
+static int try_linked(const struct links *l, const char *dir, struct str sub, int not_fd, int *ret_fd,
+		      char out[static PATH_SIZE])
+{
+	int n = snprintf(out, PATH_SIZE, "%s" STR_FMT "/%s", dir, STR_ARG(sub), l->link);
+	int fd;
+
+	if (n < 0 || n >= PATH_SIZE || !try_open(out, not_fd, &fd))
+		return 0;
+	if (!has_crc(fd, l->crc)) {
+		close(fd);
+		return 0;
+	}
+	*ret_fd = fd;
+	return 1;
+}
+
+struct link_search {
+	const struct debug_wanted *wanted;
+	const struct links *links;
+	int not_fd;
+};
+
+static int try_around(const struct link_search *q, const char *path, int *ret_fd, char out[static PATH_SIZE])
+{
+	const char *slash = strrchr(path, '/');
+	struct str dir = slash ? (struct str){path, (size_t)(slash - path)} : STR(".");
+	const struct opt_list *dirs = q->wanted->dirs;
+	char hidden[PATH_SIZE];
+
+	snprintf(hidden, sizeof(hidden), STR_FMT "/.debug", STR_ARG(dir));
+	if (try_linked(q->links, "", dir, q->not_fd, ret_fd, out) ||
+	    try_linked(q->links, hidden, STR_EMPTY, q->not_fd, ret_fd, out))
+		return 1;
+	for (size_t i = 0; i < dirs->n; i++)
+		if ((path[0] == '/' && try_linked(q->links, dirs->items[i], dir, q->not_fd, ret_fd, out)) ||
+		    try_linked(q->links, dirs->items[i], STR_EMPTY, q->not_fd, ret_fd, out))
+			return 1;
 	return 0;
+}
+
+// Where the binary is called so, then where it really lies: links lead to binaries from elsewhere.
+static int try_link(const struct link_search *q, const char *name, int *ret_fd, char out[static PATH_SIZE])
+{
+	_cleanup_free_ char *real = realpath(name, NULL);
+
+	return try_around(q, name, ret_fd, out) ||
+	       (real && strcmp(real, name) != 0 && try_around(q, real, ret_fd, out));
 }
 
 int debug_dir_find(const struct debug_wanted *w, int fd, const char *name, int *ret_fd,
@@ -180,7 +223,7 @@ int debug_dir_find(const struct debug_wanted *w, int fd, const char *name, int *
 		return DEBUG_DIR_NOT_NEEDED;
 	if (links.has_gnu && try_build_id(w, &links.gnu, fd, ret_fd, out))
 		return DEBUG_DIR_FOUND;
-	return links.link[0] ? try_link(w, name, links.link, fd, ret_fd, out) : 0;
+	return links.link[0] ? try_link(&(struct link_search){w, &links, fd}, name, ret_fd, out) : 0;
 }
 
 int debug_dir_find_alt(const struct debug_wanted *w, int fd, const char *name, int *ret_fd,

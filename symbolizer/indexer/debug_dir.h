@@ -2,7 +2,9 @@
 /*
  * Finding the debug file of a binary, and the file that dwz shared between debug files, as GDB does
  * (manual, "Debugging Information in Separate Files"): by build ID in DIR/.build-id/ab/cdef.debug, by the
- * name in .gnu_debuglink beside the binary, in .debug/ beside it, and in DIR.
+ * name in .gnu_debuglink beside the binary, in .debug/ beside it, and in DIR, there too under the binary's own
+ * folder. What a link leads to must have the checksum that it tells: a file left from another build has not,
+ * nor has the binary itself.
  *
  * What to look for is read from the file itself, so that happens in a forked process inside the sandbox;
  * of what it says only a build ID and a plain file name are used.

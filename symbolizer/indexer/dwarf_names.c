@@ -3,20 +3,18 @@
 
 #include "base/mem.h"
 #include "symbolizer/indexer/dwarf_scopes.h"
-#include <dwarf.h>
 
-enum { NAME_TEXT_MAX = 64 * 1024 };
+enum { NAME_TEXT_MAX = 64 * 1024, ALIASES_MAX = 256 /* symbols at one address */ };
 
-void dwarf_names_init(struct dwarf_names *n, struct uhx_builder *b, const struct symbols *symbols,
-		      Dwarf *main)
+void dwarf_names_init(struct dwarf_names *n, struct uhx_builder *b, const struct symbols *symbols)
 {
 	*n = (struct dwarf_names){
 		.builder = b,
 		.symbols = symbols,
 		.by_entry = MAP64_INIT,
+		.scopes = DWARF_SCOPES_INIT,
 		.text = BUF_INIT(NAME_TEXT_MAX),
 	};
-	dwarf_scopes_init(&n->scopes, main);
 }
 
 void dwarf_names_deinit(struct dwarf_names *n)
@@ -27,58 +25,40 @@ void dwarf_names_deinit(struct dwarf_names *n)
 }
 
 struct naming {
-	const char *linkage;
-	const char *name;
+	struct str linkage;
+	struct str name;
 	uint32_t line;
-	Dwarf_Die entry; // the last of the chain: the declaration
+	struct dwarf_entry entry; // the last of the chain: the declaration
 };
 
-// One pass over the attributes of an entry; a look-up for each would be one pass for each.
-struct pass {
-	struct naming *naming;
-	Dwarf_Attribute next; // where the chain goes on
-	bool goes_on;
-};
-
-static int take(Dwarf_Attribute *attr, void *arg)
+static void take_names(struct naming *n, const struct dwarf_unit *u, const struct dwarf_attributes *a)
 {
-	struct pass *p = arg;
-	Dwarf_Word line;
+	uint64_t line;
 
-	switch (dwarf_whatattr(attr)) {
-	case DW_AT_linkage_name:
-	case DW_AT_MIPS_linkage_name:
-		if (!p->naming->linkage)
-			p->naming->linkage = dwarf_formstring(attr);
-		break;
-	case DW_AT_name:
-		if (!p->naming->name)
-			p->naming->name = dwarf_formstring(attr);
-		break;
-	case DW_AT_decl_line:
-		if (!p->naming->line && dwarf_formudata(attr, &line) == 0 && line <= INT32_MAX)
-			p->naming->line = (uint32_t)line;
-		break;
-	case DW_AT_abstract_origin:
-	case DW_AT_specification:
-		p->next = *attr;
-		p->goes_on = true;
-		break;
-	default:
-		break;
-	}
-	return DWARF_CB_OK;
+	if (!n->linkage.n)
+		n->linkage = dwarf_text(u, a, SLOT_LINKAGE_NAME);
+	if (!n->name.n)
+		n->name = dwarf_text(u, a, SLOT_NAME);
+	if (!n->line && dwarf_has(a, SLOT_DECL_LINE) && dwarf_unsigned(&a->value[SLOT_DECL_LINE], &line) &&
+	    line <= INT32_MAX)
+		n->line = (uint32_t)line;
 }
 
-static void follow_chain(Dwarf_Die *die, struct naming *ret)
+// `a` is what was read of the entry, and is overwritten.
+static void follow_chain(const struct dwarf_entry *d, struct dwarf_attributes *a, struct naming *ret)
 {
-	*ret = (struct naming){.entry = *die};
+	*ret = (struct naming){.linkage = STR_EMPTY, .name = STR_EMPTY, .entry = *d};
 	for (int i = 0; i < DWARF_CHAIN_MAX; i++) {
-		struct pass p = {.naming = ret};
+		enum dwarf_slot on = dwarf_has(a, SLOT_SPECIFICATION) ? SLOT_SPECIFICATION
+								      : SLOT_ABSTRACT_ORIGIN;
+		struct dwarf_entry next;
 
-		dwarf_getattrs(&ret->entry, take, &p, 0);
-		if (!p.goes_on || (ret->linkage && ret->line) ||
-		    !dwarf_formref_die(&p.next, &ret->entry))
+		take_names(ret, ret->entry.unit, a);
+		if (!dwarf_has(a, on) || (ret->linkage.n && ret->line) ||
+		    !dwarf_reference(ret->entry.unit, &a->value[on], &next))
+			return;
+		ret->entry = next;
+		if (!dwarf_entry_read(&next, a))
 			return;
 	}
 }
@@ -98,24 +78,27 @@ static bool is_mangled(struct str name)
 
 // A mangled name spells the plain one, a destructor's without its tilde; several functions may have
 // been folded into one address.
-static bool spells(struct str mangled, const char *name)
+static bool spells(struct str mangled, struct str name)
 {
+	const char *angle;
 	size_t n;
 
-	name += *name == '~';
-	n = strcspn(name, "<");
-	return n == 0 || strncmp(name, "operator", 8) == 0 || memmem(mangled.p, mangled.n, name, n);
+	if (str_has_prefix(name, STR("~")))
+		name = str_skip(name, 1);
+	angle = memchr(name.p, '<', name.n);
+	n = angle ? (size_t)(angle - name.p) : name.n;
+	return n == 0 || str_has_prefix(name, STR("operator")) || memmem(mangled.p, mangled.n, name.p, n);
 }
 
 // The symbol that says more than the debug info does, or an empty name.
 static struct str better_symbol(const struct dwarf_names *n, const struct naming *naming, uint64_t entry)
 {
-	struct str known = str_from(naming->linkage ? naming->linkage : naming->name);
+	struct str known = naming->linkage.n ? naming->linkage : naming->name;
 	const struct symbol *symbol;
 	size_t count = symbols_at(n->symbols, entry, &symbol);
 	struct str found = STR_EMPTY;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < MIN(count, (size_t)ALIASES_MAX); i++) {
 		struct str name = symbol[i].name;
 
 		if (str_eq(name, known))
@@ -124,7 +107,7 @@ static struct str better_symbol(const struct dwarf_names *n, const struct naming
 			continue;
 		if (known.n ? is_clone_of(name, known) : true)
 			found = name;
-		else if (!naming->linkage && is_mangled(name) && spells(name, naming->name))
+		else if (!naming->linkage.n && is_mangled(name) && spells(name, naming->name))
 			found = name;
 	}
 	return found;
@@ -133,16 +116,15 @@ static struct str better_symbol(const struct dwarf_names *n, const struct naming
 static uhx_id add_function(struct dwarf_names *n, const struct naming *naming, struct str symbol)
 {
 	struct uhx_function f = {.start_line = naming->line};
-	Dwarf_Die entry = naming->entry;
 
 	if (symbol.n) {
 		f.linkage = symbol;
-	} else if (naming->linkage) {
-		f.linkage = str_from(naming->linkage);
+	} else if (naming->linkage.n) {
+		f.linkage = naming->linkage;
 	} else {
-		f.linkage = str_from(naming->name);
+		f.linkage = naming->name;
 		buf_clear(&n->text);
-		if (dwarf_scopes_qualify(&n->scopes, &entry, &n->text)) {
+		if (dwarf_scopes_qualify(&n->scopes, &naming->entry, &n->text)) {
 			buf_append_str(&n->text, f.linkage);
 			f.display = n->text.failed ? STR_EMPTY : buf_str(&n->text);
 		}
@@ -150,24 +132,49 @@ static uhx_id add_function(struct dwarf_names *n, const struct naming *naming, s
 	return uhx_builder_function(n->builder, &f);
 }
 
-uhx_id dwarf_names_function(struct dwarf_names *n, Dwarf_Die *die, uint64_t entry)
+uhx_id dwarf_names_function(struct dwarf_names *n, const struct dwarf_entry *d,
+			    const struct dwarf_attributes *a, uint64_t start, uint32_t *ret_line)
 {
+	struct dwarf_attributes chain = *a;
 	struct naming naming;
 
-	follow_chain(die, &naming);
-	return add_function(n, &naming, better_symbol(n, &naming, entry));
+	follow_chain(d, &chain, &naming);
+	*ret_line = naming.line;
+	return add_function(n, &naming, better_symbol(n, &naming, start));
 }
 
-uhx_id dwarf_names_inlined(struct dwarf_names *n, Dwarf_Die *origin)
+void dwarf_names_symbols(struct dwarf_names *n, uhx_id function, uint64_t start)
 {
-	uint64_t key = dwarf_scopes_key(&n->scopes, origin);
+	const struct symbol *symbol;
+	size_t count = symbols_at(n->symbols, start, &symbol);
+
+	for (size_t i = 0; i < MIN(count, (size_t)ALIASES_MAX); i++)
+		uhx_builder_alias(n->builder, function, symbol[i].name);
+}
+
+void dwarf_names_folded(struct dwarf_names *n, uhx_id function, const struct dwarf_entry *other,
+			const struct dwarf_attributes *a)
+{
+	struct dwarf_attributes chain = *a;
+	struct naming naming;
+
+	follow_chain(other, &chain, &naming);
+	uhx_builder_alias(n->builder, function, naming.linkage.n ? naming.linkage : naming.name);
+}
+
+uhx_id dwarf_names_inlined(struct dwarf_names *n, const struct dwarf_entry *origin)
+{
+	uint64_t key = dwarf_entry_key(origin);
+	struct dwarf_attributes a;
 	struct naming naming;
 	uint64_t known;
 	uhx_id id;
 
 	if (map64_get(&n->by_entry, key, &known))
 		return (uhx_id)known;
-	follow_chain(origin, &naming);
+	if (!dwarf_entry_read(origin, &a))
+		a.has = 0;
+	follow_chain(origin, &a, &naming);
 	id = add_function(n, &naming, STR_EMPTY);
 	// Without memory for the cache the name is found the long way again.
 	if (map64_set(&n->by_entry, key, id))

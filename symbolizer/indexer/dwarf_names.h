@@ -19,9 +19,6 @@
 #include "symbolizer/indexer/dwarf_scopes.h"
 #include "symbolizer/indexer/symtab_scan.h"
 #include "symbolizer/indexer/uhx_builder.h"
-#include <elfutils/libdw.h>
-
-enum { DWARF_CHAIN_MAX = 16 };
 
 struct dwarf_names {
 	struct uhx_builder *builder;
@@ -31,13 +28,23 @@ struct dwarf_names {
 	struct buf text;
 };
 
-void dwarf_names_init(struct dwarf_names *n, struct uhx_builder *b, const struct symbols *symbols,
-		      Dwarf *main);
+void dwarf_names_init(struct dwarf_names *n, struct uhx_builder *b, const struct symbols *symbols);
 void dwarf_names_deinit(struct dwarf_names *n);
 
-/* A function with code of its own, which begins at `entry`. 0 when out of memory. */
-uhx_id dwarf_names_function(struct dwarf_names *n, Dwarf_Die *die, uint64_t entry);
+/*
+ * A function with code of its own, which begins at `start`; its attributes were read. 0 when out of
+ * memory. *ret_line: where it was declared, 0 where that is unknown.
+ */
+uhx_id dwarf_names_function(struct dwarf_names *n, const struct dwarf_entry *d,
+			    const struct dwarf_attributes *a, uint64_t start, uint32_t *ret_line);
+/*
+ * Tells the builder what else the code at `start`, which is known as `function`, is called: by symbols, and
+ * by another entry that claims it, since the linker folded equal functions into one.
+ */
+void dwarf_names_symbols(struct dwarf_names *n, uhx_id function, uint64_t start);
+void dwarf_names_folded(struct dwarf_names *n, uhx_id function, const struct dwarf_entry *other,
+			const struct dwarf_attributes *a);
 /* A function that was inlined; `origin` is the entry its DW_AT_abstract_origin names. */
-uhx_id dwarf_names_inlined(struct dwarf_names *n, Dwarf_Die *origin);
+uhx_id dwarf_names_inlined(struct dwarf_names *n, const struct dwarf_entry *origin);
 
 #endif

@@ -37,9 +37,8 @@ static void read_attributes(struct byte_reader *r, struct dwarf_facts *f)
 
 static void read_abbreviations(struct str s, struct dwarf_facts *f)
 {
-	struct byte_reader r = BYTE_READER(s, false);
+	struct byte_reader r = byte_reader((struct str){s.p, MIN(s.n, (size_t)ABBREV_BYTES_MAX)}, false);
 
-	r.rest.n = MIN(r.rest.n, (size_t)ABBREV_BYTES_MAX);
 	while (!byte_reader_done(&r)) {
 		if (!read_uleb(&r))
 			continue; // the end of a unit's table

@@ -4,18 +4,23 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "symbolizer/indexer/dwarf_function.h"
-#include "symbolizer/indexer/dwarf_walk.h"
-#include "symbolizer/indexer/elf_inflate.h"
+#include "symbolizer/indexer/dwarf_split.h"
 #include <dwarf.h>
-#include <setjmp.h>
 
-enum { UNIT_DEPTH_MAX = 128, LOOSE_MAX = 1 << 27 };
+enum { ALTERNATE_NUMBER = 1, FIRST_SPLIT_NUMBER };
+
+enum {
+	UNIT_DEPTH_MAX = 128,
+	LOOSE_MAX = 1 << 27,
+	LOOSE_FACTOR = 2, // by the size of .debug_line; units may share a table
+};
 
 // Lines that no function of their unit covers, kept until all functions are known.
 struct loose {
 	struct line_span *items;
 	size_t n;
 	size_t cap;
+	uint64_t left; // spans that may yet be looked at
 };
 
 struct scan {
@@ -24,59 +29,46 @@ struct scan {
 	struct dwarf_functions functions;
 	struct dwarf_counts counts;
 	struct loose loose;
-	Elf *alternate;
-	Dwarf *alternate_dwarf;
-	Dwarf *dwarf;
+	struct dwarf_file file;
+	struct dwarf_file alternate;
+	struct dwarf_split split;
+	struct str missing; // the first .dwo file that was not given
 };
 
-// libdw's answer to a failed allocation is a handler that must not return.
-static jmp_buf out_of_memory;
-
-static NORETURN void on_oom(void)
+// Below a function without code may be one that has it: a member of a local class, a lambda. In C there
+// are none of these, but many entries to look at.
+static bool holds_functions(const struct dwarf_entry *d)
 {
-	longjmp(out_of_memory, 1);
-}
-
-// Below a function without code may be one that has it: a member of a local class, a lambda.
-static bool holds_functions(Dwarf_Die *die, int tag)
-{
-	switch (tag) {
+	switch (d->abbrev->tag) {
 	case DW_TAG_namespace:
 	case DW_TAG_module:
 	case DW_TAG_class_type:
-	case DW_TAG_structure_type:
 		return true;
+	case DW_TAG_structure_type:
 	case DW_TAG_subprogram:
-		return !dwarf_hasattr(die, DW_AT_low_pc) && !dwarf_hasattr(die, DW_AT_ranges);
+	case DW_TAG_lexical_block:
+		return !dwarf_is_flat(d->unit->language);
 	default:
 		return false;
 	}
 }
 
-static int walk_unit(struct scan *s, Dwarf_Die *unit, struct err *e)
+static int walk_unit(struct scan *s, struct dwarf_unit *u, struct err *e)
 {
-	Dwarf_Die at[UNIT_DEPTH_MAX];
-	struct dwarf_walk walk = {0};
-	size_t depth = 0;
+	struct dwarf_walk walk;
 
-	if (!dwarf_walk_child(&walk, unit, &at[0]))
-		return 0;
-	for (;;) {
-		int tag = dwarf_tag(&at[depth]);
-
-		if (tag == DW_TAG_subprogram && dwarf_function_add(&s->functions, &at[depth], e))
-			return -1;
-		if (holds_functions(&at[depth], tag) && depth + 1 < UNIT_DEPTH_MAX &&
-		    dwarf_walk_child(&walk, &at[depth], &at[depth + 1])) {
-			depth++;
-			continue;
-		}
-		while (!dwarf_walk_sibling(&walk, &at[depth])) {
-			if (depth == 0)
-				return 0;
-			depth--;
+	dwarf_walk_begin(&walk, u);
+	while (dwarf_walk_next(&walk)) {
+		if (walk.entry.abbrev->tag == DW_TAG_subprogram && dwarf_has_code(&walk.entry)) {
+			if (dwarf_function_add(&s->functions, &walk, e))
+				return -1;
+		} else if (holds_functions(&walk.entry) && walk.depth < UNIT_DEPTH_MAX) {
+			dwarf_walk_enter(&walk);
+		} else {
+			dwarf_walk_pass(&walk);
 		}
 	}
+	return 0;
 }
 
 static int add_loose(struct scan *s, const struct line_span *from, uint64_t start, uint64_t end,
@@ -96,19 +88,22 @@ static int add_loose(struct scan *s, const struct line_span *from, uint64_t star
 }
 
 // Where the unit says it has code: what its line table says about other places is not to be believed.
-static int paint_unit(struct scan *s, Dwarf_Die *unit, struct err *e)
+static int paint_unit(struct scan *s, const struct dwarf_unit *u, const struct dwarf_attributes *a,
+		      struct err *e)
 {
 	struct layers *l = &s->functions.covered;
-	ptrdiff_t at = 0;
-	Dwarf_Addr base;
-	Dwarf_Addr start;
-	Dwarf_Addr end;
+	struct dwarf_ranges ranges;
+	uint64_t start;
+	uint64_t end;
 
 	layers_clear(l);
-	for (int i = 0; i < DWARF_RANGES_MAX && (at = dwarf_ranges(unit, at, &base, &start, &end)) > 0; i++)
+	dwarf_ranges_begin(&ranges, u, a);
+	while (dwarf_ranges_next(&ranges, &start, &end))
 		if (layers_add(l, start, end, DWARF_UNCOVERED, e))
 			return -1;
-	for (size_t i = 0; !l->n && dwarf_tag(unit) == DW_TAG_compile_unit && i < s->in->image->code_count; i++)
+	if (l->n || u->tag != DW_TAG_compile_unit)
+		return 0;
+	for (size_t i = 0; i < s->in->image->code_count; i++)
 		if (layers_add(l, s->in->image->code[i].start, s->in->image->code[i].end, DWARF_UNCOVERED, e))
 			return -1;
 	return 0;
@@ -126,9 +121,10 @@ static void collect_lines(void *ctx, uint64_t start, uint64_t end, uint32_t valu
 
 	if (value != DWARF_UNCOVERED)
 		return;
-	for (size_t i = dwarf_lines_from(l, start); i < l->n && l->spans[i].start < end; i++)
-		if (add_loose(g->scan, &l->spans[i], MAX(l->spans[i].start, start),
-			      MIN(l->spans[i].end, end), NULL))
+	for (size_t i = dwarf_lines_from(l, start);
+	     i < l->spans.n && l->spans.items[i].start < end && g->scan->loose.left; i++, g->scan->loose.left--)
+		if (add_loose(g->scan, &l->spans.items[i], MAX(l->spans.items[i].start, start),
+			      MIN(l->spans.items[i].end, end), NULL))
 			g->failed = true;
 }
 
@@ -141,46 +137,56 @@ static int collect_loose(struct scan *s, struct err *e)
 	return g.failed ? err_nomem(e) : 0;
 }
 
-static bool is_split(Dwarf_Die *unit, uint8_t type)
+// Where the functions of a skeleton unit are.
+static struct dwarf_unit *other_half(struct scan *s, const struct dwarf_unit *u, const struct dwarf_attributes *a)
 {
-	Dwarf_Attribute attr;
+	struct dwarf_unit *half;
 
-	return type == DW_UT_skeleton || dwarf_attr(unit, DW_AT_GNU_dwo_name, &attr);
+	if (u->type != DW_UT_skeleton && !dwarf_has(a, SLOT_DWO_NAME))
+		return NULL;
+	half = dwarf_split_join(&s->split, u);
+	if (!half && !s->counts.split_units++)
+		s->missing = dwarf_text(u, a, SLOT_DWO_NAME);
+	return half;
 }
 
-static int scan_unit(struct scan *s, Dwarf_Die *unit, uint8_t type, struct err *e)
+static void warn_of(struct scan *s, const struct err *e)
+{
+	warn(s->warnings, "%s: %s", s->in->image->name, e->msg);
+}
+
+static int scan_unit(struct scan *s, struct dwarf_unit *u, struct err *e)
 {
 	struct err problem = ERR_INIT;
+	struct dwarf_unit *half;
+	struct dwarf_attributes a;
 	int lines;
 
-	// what dwz shares between units and type units describe no code
-	if (type == DW_UT_type || type == DW_UT_split_type || dwarf_tag(unit) == DW_TAG_partial_unit)
+	if (u->type == DW_UT_type || u->type == DW_UT_split_type) // describes no code
+		return 0;
+	if (!dwarf_unit_read(u, &a, &problem)) {
+		warn_of(s, &problem);
+		return problem.kind == ERR_NOMEM ? err_nomem(e) : 0;
+	}
+	if (u->tag == DW_TAG_partial_unit) // what dwz shares between units
 		return 0;
 	s->counts.units++;
-	if (is_split(unit, type))
-		s->counts.split_units++;
-	lines = dwarf_lines_load(&s->functions.lines, unit, &problem);
+	half = other_half(s, u, &a);
+	lines = dwarf_lines_load(&s->functions.lines, u, &a, &problem);
 	if (lines < 0)
 		return err_nomem(e);
 	if (lines)
-		warn(s->warnings, "%s: %s", s->in->image->name, problem.msg);
-	if (paint_unit(s, unit, e) || walk_unit(s, unit, e))
+		warn_of(s, &problem);
+	if (paint_unit(s, u, &a, e) || walk_unit(s, half ? half : u, e))
 		return -1;
 	return collect_loose(s, e);
 }
 
 static int scan_units(struct scan *s, struct err *e)
 {
-	Dwarf_CU *cu = NULL;
-	Dwarf_Die unit;
-	uint8_t type;
-	int more;
-
-	while ((more = dwarf_get_units(s->dwarf, cu, &cu, NULL, &type, &unit, NULL)) == 0)
-		if (scan_unit(s, &unit, type, e))
+	for (size_t i = 0; i < s->file.unit_count; i++)
+		if (scan_unit(s, &s->file.units[i], e))
 			return -1;
-	if (more < 0)
-		warn(s->warnings, "%s: .debug_info ends early: %s", s->in->image->name, dwarf_errmsg(-1));
 	return 0;
 }
 
@@ -220,46 +226,48 @@ static void tell(const struct scan *s)
 {
 	if (s->counts.split_units)
 		warn(s->warnings,
-		     "%s: the functions of %llu units are in .dwo files, which are not read: names come "
-		     "from symbols, inlined functions are missing",
-		     s->in->image->name, (unsigned long long)s->counts.split_units);
+		     "%s: the functions of %llu units are in .dwo files that were not given (the first: " STR_FMT
+		     "): names come from symbols, inlined functions are missing",
+		     s->in->image->name, (unsigned long long)s->counts.split_units, STR_ARG(s->missing));
+	dwarf_split_tell(&s->split, s->in->image->name, s->warnings);
+	if (!s->loose.left)
+		warn(s->warnings, "%s: too many units share line tables: lines of code without a function were left out",
+		     s->in->image->name);
+	if (!s->file.ranges_left)
+		warn(s->warnings, "%s: too many entries share range lists: some were left out", s->in->image->name);
 	if (s->functions.too_deep)
 		warn(s->warnings, "%s: scopes nested more than %d deep were cut", s->in->image->name,
 		     DWARF_DEPTH_MAX);
 }
 
-static int begin(struct scan *s, struct err *e)
+static int open_file(struct scan *s, struct dwarf_file *f, struct elf_image *img, struct err *e)
 {
-	struct elf_image *img = s->in->image;
-	struct elf_image *alt = s->in->alternate;
+	struct err problem = ERR_INIT;
+	bool cut;
 
-	if (elf_inflate_debug(img, e) || (alt && elf_inflate_debug(alt, e)))
+	if (dwarf_file_open(f, img, DWARF_SECTIONS, &cut, &problem)) {
+		*e = problem;
 		return -1;
-	s->dwarf = dwarf_begin_elf(img->elf, DWARF_C_READ, NULL);
-	if (!s->dwarf)
-		return err_set(e, ERR_BAD_ELF, "%s: debug information cannot be read: %s", img->name,
-			       dwarf_errmsg(-1));
-	dwarf_new_oom_handler(s->dwarf, on_oom);
-	if (!alt)
-		return 0;
-	s->alternate_dwarf = dwarf_begin_elf(alt->elf, DWARF_C_READ, NULL);
-	if (!s->alternate_dwarf)
-		return err_set(e, ERR_BAD_ELF, "%s: debug information cannot be read: %s", alt->name,
-			       dwarf_errmsg(-1));
-	dwarf_new_oom_handler(s->alternate_dwarf, on_oom);
-	dwarf_setalt(s->dwarf, s->alternate_dwarf);
+	}
+	if (cut)
+		warn(s->warnings, "%s: .debug_info ends early: %s", img->name, problem.msg);
 	return 0;
 }
 
 static int run(struct scan *s, struct uhx_builder *b, struct err *e)
 {
-	if (setjmp(out_of_memory))
-		return err_set(e, ERR_INDEXER_MEMORY,
-			       "%s: its debug information needs more memory than allowed",
-			       s->in->image->name);
-	if (begin(s, e))
+	if (open_file(s, &s->file, s->in->image, e))
 		return -1;
-	dwarf_functions_init(&s->functions, s->in->image, b, s->in->symbols, s->dwarf);
+	if (s->in->alternate) {
+		if (open_file(s, &s->alternate, s->in->alternate, e))
+			return -1;
+		s->alternate.number = ALTERNATE_NUMBER;
+		s->file.alternate = &s->alternate;
+	}
+	if (dwarf_split_open(&s->split, s->in->split, s->in->split_count, FIRST_SPLIT_NUMBER, s->warnings, e))
+		return -1;
+	s->loose.left = LOOSE_FACTOR * (uint64_t)s->file.line.n + MIB(1);
+	dwarf_functions_init(&s->functions, &s->file, b, s->in->symbols);
 	if (scan_units(s, e))
 		return -1;
 	name_loose_lines(s, b);
@@ -271,26 +279,21 @@ static void deinit(struct scan *s)
 {
 	dwarf_functions_deinit(&s->functions);
 	free(s->loose.items);
-	dwarf_end(s->dwarf);
-	dwarf_end(s->alternate_dwarf);
+	dwarf_file_close(&s->file);
+	dwarf_file_close(&s->alternate);
+	dwarf_split_close(&s->split);
 }
 
 int dwarf_scan(const struct dwarf_scan_input *in, struct uhx_builder *b, struct warnings *w,
 	       struct dwarf_counts *ret, struct err *e)
 {
-	struct scan *s = mem_zalloc(sizeof(*s)); // on the heap: longjmp spoils locals
-	int result;
+	struct scan s = {.in = in, .warnings = w, .split = DWARF_SPLIT_INIT, .missing = STR_EMPTY};
+	int result = run(&s, b, e);
 
-	if (!s)
-		return err_nomem(e);
-	s->in = in;
-	s->warnings = w;
-	result = run(s, b, e);
-	s->counts.functions = s->functions.functions;
-	s->counts.inlined = s->functions.inlined;
+	s.counts.functions = s.functions.functions;
+	s.counts.inlined = s.functions.inlined;
 	if (!result)
-		*ret = s->counts;
-	deinit(s);
-	free(s);
+		*ret = s.counts;
+	deinit(&s);
 	return result;
 }

@@ -2,15 +2,7 @@
 #include "symbolizer/indexer/dwarf_scopes.h"
 
 #include "base/mem.h"
-#include "symbolizer/indexer/dwarf_walk.h"
 #include <dwarf.h>
-
-#define IN_ALTERNATE_FILE (UINT64_C(1) << 63)
-
-void dwarf_scopes_init(struct dwarf_scopes *s, Dwarf *main)
-{
-	*s = (struct dwarf_scopes){.main = main, .of_entry = MAP64_INIT, .units = MAP64_INIT};
-}
 
 void dwarf_scopes_deinit(struct dwarf_scopes *s)
 {
@@ -19,15 +11,7 @@ void dwarf_scopes_deinit(struct dwarf_scopes *s)
 	free(s->items);
 }
 
-uint64_t dwarf_scopes_key(const struct dwarf_scopes *s, Dwarf_Die *die)
-{
-	uint64_t key = dwarf_dieoffset(die);
-
-	return dwarf_cu_getdwarf(die->cu) == s->main ? key : key | IN_ALTERNATE_FILE;
-}
-
-// Languages whose plain names are whole names.
-static bool is_flat(int language)
+bool dwarf_is_flat(unsigned language)
 {
 	switch (language) {
 	case DW_LANG_C:
@@ -42,71 +26,59 @@ static bool is_flat(int language)
 	}
 }
 
-static bool declares_functions(int tag)
+// A definition outside of the class that declares it has its name there.
+static struct str scope_name(const struct dwarf_entry *d)
 {
-	switch (tag) {
-	case DW_TAG_namespace:
-	case DW_TAG_module:
-	case DW_TAG_class_type:
-	case DW_TAG_structure_type:
-	case DW_TAG_union_type:
-	case DW_TAG_interface_type:
-	case DW_TAG_enumeration_type: // Rust implements functions on them
-		return true;
-	default:
-		return false;
+	struct dwarf_entry at = *d;
+	struct dwarf_attributes a;
+
+	for (int i = 0; i < DWARF_CHAIN_MAX && dwarf_entry_read(&at, &a); i++) {
+		enum dwarf_slot on = dwarf_has(&a, SLOT_ABSTRACT_ORIGIN) ? SLOT_ABSTRACT_ORIGIN
+									 : SLOT_SPECIFICATION;
+		struct dwarf_unit *unit = at.unit;
+
+		if (dwarf_has(&a, SLOT_NAME))
+			return dwarf_text(unit, &a, SLOT_NAME);
+		if (!dwarf_has(&a, on) || !dwarf_reference(unit, &a.value[on], &at))
+			break;
 	}
-}
-
-static const char *scope_name(Dwarf_Die *die)
-{
-	const char *name = dwarf_diename(die);
-
-	if (name)
-		return name;
-	return dwarf_tag(die) == DW_TAG_namespace ? "(anonymous namespace)" : "(anonymous)";
+	return d->abbrev->tag == DW_TAG_namespace ? STR("(anonymous namespace)") : STR("(anonymous)");
 }
 
 // Index + 1 of a new scope; its parent where there is no memory for it.
-static uint32_t add_scope(struct dwarf_scopes *s, Dwarf_Die *die, uint32_t parent)
+static uint32_t add_scope(struct dwarf_scopes *s, const struct dwarf_entry *d, uint32_t parent)
 {
 	if (mem_grow(&s->items, &s->cap, s->n + 1, sizeof(*s->items), NAME_SCOPES_MAX))
 		return parent;
-	s->items[s->n++] = (struct name_scope){parent, scope_name(die)};
+	s->items[s->n++] = (struct name_scope){parent, scope_name(d)};
 	return (uint32_t)s->n;
 }
 
-static void note_function(struct dwarf_scopes *s, Dwarf_Die *die, uint32_t scope)
+static void note_function(struct dwarf_scopes *s, const struct dwarf_entry *d, uint32_t scope)
 {
-	if (scope && map64_set(&s->of_entry, dwarf_scopes_key(s, die), scope))
+	if (scope && map64_set(&s->of_entry, dwarf_entry_key(d), scope))
 		return; // an unqualified name is the worst that comes of it
 }
 
-static void walk_unit(struct dwarf_scopes *s, Dwarf_Die *unit)
+static void walk_unit(struct dwarf_scopes *s, struct dwarf_unit *unit)
 {
-	Dwarf_Die at[DWARF_NESTING_MAX];
-	uint32_t scope[DWARF_NESTING_MAX] = {0};
-	struct dwarf_walk walk = {0};
-	size_t depth = 0;
+	uint32_t scope[DWARF_NESTING_MAX + 1] = {0};
+	struct dwarf_walk walk;
 
-	if (!dwarf_walk_child(&walk, unit, &at[0]))
-		return;
-	for (;;) {
-		int tag = dwarf_tag(&at[depth]);
+	dwarf_walk_begin(&walk, unit);
+	while (dwarf_walk_next(&walk)) {
+		unsigned depth = walk.depth;
+		unsigned tag = walk.entry.abbrev->tag;
 
 		if (tag == DW_TAG_subprogram)
-			note_function(s, &at[depth], scope[depth]);
-		if (declares_functions(tag) && depth + 1 < DWARF_NESTING_MAX &&
-		    dwarf_walk_child(&walk, &at[depth], &at[depth + 1])) {
-			scope[depth + 1] = add_scope(s, &at[depth], scope[depth]);
-			depth++;
+			note_function(s, &walk.entry, scope[depth]);
+		if (!dwarf_declares_functions(tag) || !walk.entry.abbrev->children ||
+		    depth == DWARF_NESTING_MAX) {
+			dwarf_walk_pass(&walk);
 			continue;
 		}
-		while (!dwarf_walk_sibling(&walk, &at[depth])) {
-			if (depth == 0)
-				return;
-			depth--;
-		}
+		scope[depth + 1] = add_scope(s, &walk.entry, scope[depth]);
+		dwarf_walk_enter(&walk);
 	}
 }
 
@@ -118,27 +90,26 @@ static void append_scope(const struct dwarf_scopes *s, uint32_t scope, struct bu
 	for (; scope && n < DWARF_NESTING_MAX; scope = s->items[scope - 1].parent)
 		chain[n++] = scope;
 	while (n-- > 0) {
-		buf_puts(out, s->items[chain[n] - 1].name);
+		buf_append_str(out, s->items[chain[n] - 1].name);
 		buf_puts(out, "::");
 	}
 }
 
-bool dwarf_scopes_qualify(struct dwarf_scopes *s, Dwarf_Die *function, struct buf *out)
+bool dwarf_scopes_qualify(struct dwarf_scopes *s, const struct dwarf_entry *function, struct buf *out)
 {
+	struct dwarf_unit *unit = function->unit;
 	uint64_t known;
-	Dwarf_Die unit;
 	uint64_t key;
 
-	if (!dwarf_cu_die(function->cu, &unit, NULL, NULL, NULL, NULL, NULL, NULL) ||
-	    is_flat(dwarf_srclang(&unit)))
+	if (dwarf_is_flat(unit->language))
 		return false;
-	key = dwarf_scopes_key(s, &unit);
+	key = dwarf_key(unit, unit->entries);
 	if (!map64_get(&s->units, key, &known)) {
-		walk_unit(s, &unit);
+		walk_unit(s, unit);
 		if (map64_set(&s->units, key, 1))
 			return false;
 	}
-	if (!map64_get(&s->of_entry, dwarf_scopes_key(s, function), &known))
+	if (!map64_get(&s->of_entry, dwarf_entry_key(function), &known))
 		return false;
 	append_scope(s, (uint32_t)known, out);
 	return true;

@@ -11,18 +11,17 @@
 
 #include "base/buf.h"
 #include "base/map.h"
-#include <elfutils/libdw.h>
+#include "symbolizer/indexer/dwarf_entry.h"
 
-enum { DWARF_NESTING_MAX = 64, NAME_SCOPES_MAX = 1 << 24 };
+enum { DWARF_CHAIN_MAX = 16, DWARF_NESTING_MAX = 64, NAME_SCOPES_MAX = 1 << 24 };
 
 /* A namespace or class that functions are declared in. */
 struct name_scope {
 	uint32_t parent; /* index + 1; 0: none */
-	const char *name;
+	struct str name;
 };
 
 struct dwarf_scopes {
-	Dwarf *main;
 	struct map64 of_entry; /* function -> index + 1 in items */
 	struct map64 units;    /* those walked */
 	struct name_scope *items;
@@ -30,12 +29,12 @@ struct dwarf_scopes {
 	size_t cap;
 };
 
-void dwarf_scopes_init(struct dwarf_scopes *s, Dwarf *main);
+#define DWARF_SCOPES_INIT ((struct dwarf_scopes){.of_entry = MAP64_INIT, .units = MAP64_INIT})
 void dwarf_scopes_deinit(struct dwarf_scopes *s);
 
-/* An entry's number: unique over the file and the one it shares entries with. */
-uint64_t dwarf_scopes_key(const struct dwarf_scopes *s, Dwarf_Die *die);
+/* Languages whose plain names are whole names, and whose structures hold no functions. */
+bool dwarf_is_flat(unsigned language);
 /* Appends "ns::Class::"; false, and nothing appended, for a function that is in none. */
-bool dwarf_scopes_qualify(struct dwarf_scopes *s, Dwarf_Die *function, struct buf *out);
+bool dwarf_scopes_qualify(struct dwarf_scopes *s, const struct dwarf_entry *function, struct buf *out);
 
 #endif

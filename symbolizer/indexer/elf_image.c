@@ -5,7 +5,10 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "symbolizer/indexer/elf_inflate.h"
+#include "symbolizer/indexer/elf_layout.h"
 #include "symbolizer/indexer/elf_notes.h"
+#include "symbolizer/indexer/elf_relocate.h"
+#include "symbolizer/indexer/elf_sup.h"
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -14,14 +17,25 @@ static int bad(const struct elf_image *img, struct err *e, const char *what)
 	return err_set(e, ERR_BAD_ELF, "%s: %s: %s", img->name, what, elf_errmsg(-1));
 }
 
+static bool read_magic(const struct elf_image *img, char out[static SELFMAG])
+{
+	if (img->size < SELFMAG)
+		return false;
+	if (img->fd < 0) {
+		memcpy(out, img->memory.p, SELFMAG);
+		return true;
+	}
+	return pread(img->fd, out, SELFMAG, 0) == SELFMAG;
+}
+
 static int check_magic(struct elf_image *img, struct err *e)
 {
 	char magic[SELFMAG];
 
-	if (io_file_size(img->fd, &img->size, e))
+	img->size = img->memory.n;
+	if (img->fd >= 0 && io_file_size(img->fd, &img->size, e))
 		return err_wrap(e, "%s", img->name);
-	if (img->size < SELFMAG || pread(img->fd, magic, SELFMAG, 0) != SELFMAG ||
-	    memcmp(magic, ELFMAG, SELFMAG) != 0)
+	if (!read_magic(img, magic) || memcmp(magic, ELFMAG, SELFMAG) != 0)
 		return err_set(e, ERR_NOT_ELF, "%s: not an ELF file", img->name);
 	return 0;
 }
@@ -29,7 +43,9 @@ static int check_magic(struct elf_image *img, struct err *e)
 static int begin(struct elf_image *img, struct err *e)
 {
 	elf_version(EV_CURRENT);
-	img->elf = elf_begin(img->fd, ELF_C_READ_MMAP, NULL);
+	// elf_memory() takes a pointer to what may be written, and does not write
+	img->elf = img->fd >= 0 ? elf_begin(img->fd, ELF_C_READ_MMAP, NULL)
+				: elf_memory((char *)(uintptr_t)img->memory.p, img->memory.n);
 	if (!img->elf)
 		return bad(img, e, "cannot be read");
 	if (elf_kind(img->elf) != ELF_K_ELF || !gelf_getehdr(img->elf, &img->header))
@@ -225,11 +241,20 @@ static int find_code(struct elf_image *img, struct err *e)
 static int load(struct elf_image *img, struct err *e)
 {
 	if (check_magic(img, e) || begin(img, e) || load_sections(img, e) || load_segments(img, e) ||
-	    find_code(img, e))
+	    elf_layout_assign(img, e) || find_code(img, e))
 		return -1;
 	img->kind = kind_of(img);
 	img->headers_trusted = img->kind != ELF_KIND_DEBUGINFO && segments_have_content(img);
 	return elf_notes_ids(img, e);
+}
+
+static int open_image(struct elf_image *img, struct err *e)
+{
+	int rc = load(img, e);
+
+	if (rc)
+		elf_image_close(img);
+	return rc;
 }
 
 int elf_image_open(struct elf_image *img, int fd, const char *name, struct err *e)
@@ -237,20 +262,24 @@ int elf_image_open(struct elf_image *img, int fd, const char *name, struct err *
 	*img = ELF_IMAGE_INIT;
 	img->fd = fd;
 	img->name = name;
-	if (load(img, e)) {
-		elf_image_close(img);
-		return -1;
-	}
-	return 0;
+	return open_image(img, e);
+}
+
+int elf_image_open_bytes(struct elf_image *img, struct str bytes, const char *name, struct err *e)
+{
+	*img = ELF_IMAGE_INIT;
+	img->memory = bytes;
+	img->name = name;
+	return open_image(img, e);
 }
 
 void elf_image_close(struct elf_image *img)
 {
 	if (img->elf)
 		elf_end(img->elf);
-	for (size_t i = 0; i < img->inflated_count; i++)
-		free(img->inflated[i]);
-	free(img->inflated);
+	for (size_t i = 0; i < img->replaced_count; i++)
+		free(img->replaced[i]);
+	free(img->replaced);
 	free(img->sections);
 	free(img->headers);
 	free(img->code);
@@ -281,12 +310,23 @@ struct program_headers elf_image_headers(const struct elf_image *img)
 	return (struct program_headers){img->headers, img->header_count, img->headers_trusted};
 }
 
-const struct elf_section *elf_image_section(const struct elf_image *img, const char *name)
+static const struct elf_section *find_section(const struct elf_image *img, const char *name)
 {
 	for (size_t i = 0; i < img->section_count; i++)
 		if (strcmp(img->sections[i].name, name) == 0)
 			return &img->sections[i];
 	return NULL;
+}
+
+const struct elf_section *elf_image_section(const struct elf_image *img, const char *name)
+{
+	const struct elf_section *s = find_section(img, name);
+	char twin[64];
+
+	if (s || !str_has_prefix(str_from(name), STR(".debug_")))
+		return s;
+	snprintf(twin, sizeof(twin), ".z%s", name + 1);
+	return find_section(img, twin);
 }
 
 static bool has_content(const struct elf_section *s)
@@ -296,19 +336,14 @@ static bool has_content(const struct elf_section *s)
 
 bool elf_image_has(const struct elf_image *img, const char *name)
 {
-	char twin[64];
-
-	if (has_content(elf_image_section(img, name)))
-		return true;
-	snprintf(twin, sizeof(twin), ".z%s", name + 1);
-	return has_content(elf_image_section(img, twin));
+	return has_content(elf_image_section(img, name));
 }
 
 int elf_image_data(struct elf_image *img, const struct elf_section *s, struct str *ret, struct err *e)
 {
 	Elf_Data *data;
 
-	if (elf_inflate_section(img, s, e))
+	if (elf_inflate_section(img, s, e) || elf_relocate_section(img, s, e))
 		return -1;
 	data = elf_getdata(s->scn, NULL);
 	if (!data)
@@ -316,6 +351,62 @@ int elf_image_data(struct elf_image *img, const struct elf_section *s, struct st
 			       elf_errmsg(-1));
 	*ret = data->d_buf ? (struct str){data->d_buf, data->d_size} : STR_EMPTY;
 	return 0;
+}
+
+int elf_image_replace(struct elf_image *img, const struct elf_section *s, void *bytes, size_t n,
+		      struct err *e)
+{
+	_cleanup_free_ void *block = bytes;
+	Elf_Data *data = elf_getdata(s->scn, NULL);
+	GElf_Shdr header;
+
+	if (mem_grow(&img->replaced, &img->replaced_cap, img->replaced_count + 1, sizeof(void *),
+		     ELF_SECTIONS_MAX))
+		return err_nomem(e);
+	img->replaced[img->replaced_count++] = steal_ptr(block);
+	if (!data || !gelf_getshdr(s->scn, &header))
+		return bad(img, e, s->name);
+	header.sh_flags &= ~(uint64_t)SHF_COMPRESSED;
+	header.sh_size = n;
+	if (!gelf_update_shdr(s->scn, &header))
+		return bad(img, e, s->name);
+	data->d_buf = bytes;
+	data->d_size = n;
+	data->d_type = ELF_T_BYTE;
+	return 0;
+}
+
+struct str elf_image_at(const struct elf_image *img, uint64_t address)
+{
+	size_t size;
+	const char *file = img->kind == ELF_KIND_DEBUGINFO ? NULL : elf_rawfile(img->elf, &size);
+
+	for (size_t i = 0; file && i < img->header_count; i++) {
+		const struct program_header *p = &img->headers[i];
+
+		if (range_fits(p->offset, p->filesz, size) && address >= p->vaddr &&
+		    address - p->vaddr < p->filesz)
+			return str_skip((struct str){file + p->offset, p->filesz}, address - p->vaddr);
+	}
+	return STR_EMPTY;
+}
+
+struct str elf_image_segment(const struct elf_image *img, uint32_t type, uint64_t *ret_vaddr)
+{
+	size_t count;
+
+	*ret_vaddr = 0;
+	if (elf_getphdrnum(img->elf, &count))
+		return STR_EMPTY;
+	for (size_t i = 0; i < count; i++) {
+		GElf_Phdr p;
+
+		if (!gelf_getphdr(img->elf, (int)i, &p) || p.p_type != type)
+			continue;
+		*ret_vaddr = p.p_vaddr;
+		return elf_image_at(img, p.p_vaddr);
+	}
+	return STR_EMPTY;
 }
 
 uint64_t elf_image_code_end(const struct elf_image *img, uint64_t address)
@@ -351,19 +442,38 @@ static bool link_name(struct elf_image *img, const char *section, struct str *re
 	return true;
 }
 
-bool elf_image_debuglink(struct elf_image *img, struct str *ret_name)
+// Behind the name, padded to four bytes, is the checksum in the file's byte order.
+bool elf_image_debuglink(struct elf_image *img, struct str *ret_name, uint32_t *ret_crc)
 {
+	bool big = img->header.e_ident[EI_DATA] == ELFDATA2MSB;
+	struct str name;
 	struct str rest;
+	uint32_t crc = 0;
 
-	return link_name(img, ".gnu_debuglink", ret_name, &rest);
+	if (!link_name(img, ".gnu_debuglink", &name, &rest))
+		return false;
+	rest = str_skip(rest, -(name.n + 1) & 3);
+	if (rest.n < sizeof(crc))
+		return false;
+	for (size_t i = 0; i < sizeof(crc); i++)
+		crc = crc << 8 | (uint8_t)rest.p[big ? i : sizeof(crc) - 1 - i];
+	*ret_name = name;
+	*ret_crc = crc;
+	return true;
 }
 
 bool elf_image_altlink(struct elf_image *img, struct str *ret_path, struct build_id *ret_id)
 {
+	struct elf_sup sup;
 	struct str rest;
 
-	return link_name(img, ".gnu_debugaltlink", ret_path, &rest) &&
-	       build_id_set(ret_id, BUILD_ID_GNU, rest.p, rest.n, NULL) == 0;
+	if (link_name(img, ".gnu_debugaltlink", ret_path, &rest))
+		return build_id_set(ret_id, BUILD_ID_GNU, rest.p, rest.n, NULL) == 0;
+	if (!elf_sup_read(img, &sup) || sup.is_supplementary || !sup.path.n)
+		return false;
+	*ret_path = sup.path;
+	*ret_id = sup.id;
+	return true;
 }
 
 static bool has_build_id(const struct elf_image *x)

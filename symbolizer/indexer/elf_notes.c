@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/elf_notes.h"
 
+#include "symbolizer/indexer/elf_sup.h"
+
 enum {
 	NOTES_MAX = 4096,
 	NOTE_GO_BUILD_ID = 4, // cmd/link/internal/ld/elf.go: ELF_NOTE_GOBUILDID_TAG
@@ -48,14 +50,27 @@ static void read_notes(Elf_Data *data, struct found *f)
 	}
 }
 
+// Kernels align .notes to 8 bytes, and the notes in it to 4 all the same.
+static void read_as_packed(struct elf_image *img, const struct elf_section *s, struct found *f)
+{
+	Elf_Data *data = elf_getdata_rawchunk(img->elf, (int64_t)s->header.sh_offset, s->header.sh_size,
+					      ELF_T_NHDR);
+
+	if (data && data->d_buf)
+		read_notes(data, f);
+}
+
 static void read_note_sections(struct elf_image *img, struct found *f)
 {
 	for (size_t i = 0; i < img->section_count; i++) {
 		const struct elf_section *s = &img->sections[i];
 		Elf_Data *data = s->header.sh_type == SHT_NOTE ? elf_getdata(s->scn, NULL) : NULL;
 
-		if (data && data->d_buf)
-			read_notes(data, f);
+		if (!data || !data->d_buf)
+			continue;
+		read_notes(data, f);
+		if (!f->has_gnu && s->header.sh_addralign == 8)
+			read_as_packed(img, s, f);
 	}
 }
 
@@ -80,6 +95,16 @@ static void read_note_segments(struct elf_image *img, struct found *f)
 	}
 }
 
+// A file that others share entries of has no note, but an ID that they know.
+static void read_sup(struct elf_image *img, struct found *f)
+{
+	struct elf_sup sup;
+
+	f->has_gnu = elf_sup_read(img, &sup) && sup.is_supplementary;
+	if (f->has_gnu)
+		f->gnu = sup.id;
+}
+
 int elf_notes_ids(struct elf_image *img, struct err *e)
 {
 	struct found f = {0};
@@ -87,10 +112,14 @@ int elf_notes_ids(struct elf_image *img, struct err *e)
 	read_note_sections(img, &f);
 	if (!f.has_gnu && !f.has_go && img->kind != ELF_KIND_DEBUGINFO)
 		read_note_segments(img, &f);
+	if (!f.has_gnu && !f.has_go)
+		read_sup(img, &f);
 	if (f.has_gnu)
 		img->ids[img->id_count++] = f.gnu;
 	if (f.has_go)
 		img->ids[img->id_count++] = f.go;
+	if (img->fd < 0)
+		return 0;
 	if (build_id_htl(img->fd, &img->ids[img->id_count], e))
 		return err_wrap(e, "%s", img->name);
 	img->id_count++;

@@ -74,6 +74,9 @@ static int copy_section(struct copy *c, const struct elf_section *s, struct err 
 	GElf_Shdr header = s->header;
 	Elf_Scn *scn = elf_newscn(c->out);
 
+	if (c->img->header.e_type == ET_REL)
+		header.sh_addr = 0; // ours, not the file's
+
 	if (!scn)
 		return elf_failed(c, s->name, e);
 	if (!is_power_of_two(header.sh_addralign))
@@ -179,11 +182,18 @@ static int write_copy(struct elf_image *img, int out_fd, struct err *e)
 	return finish_output(&c, segments, e);
 }
 
+// A relocatable object with a build ID is a kernel module.
+static bool is_linked(const struct elf_image *img)
+{
+	return img->header.e_type == ET_EXEC || img->header.e_type == ET_DYN ||
+	       (img->header.e_type == ET_REL && img->ids[0].kind == BUILD_ID_GNU);
+}
+
 static int check_input(struct elf_image *img, struct err *e)
 {
-	if (img->header.e_type != ET_EXEC && img->header.e_type != ET_DYN)
-		return err_set(e, ERR_UNSUPPORTED, "%s: debug information is extracted from executables and "
-			       "shared libraries only", img->name);
+	if (!is_linked(img))
+		return err_set(e, ERR_UNSUPPORTED, "%s: debug information is extracted from executables, "
+			       "shared libraries and kernel modules only", img->name);
 	if (img->section_count >= SHN_LORESERVE)
 		return err_set(e, ERR_UNSUPPORTED, "%s: more than %u sections", img->name, SHN_LORESERVE);
 	if (elf_image_has(img, ".symtab") || elf_image_has(img, ".debug_info") ||

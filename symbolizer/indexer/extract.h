@@ -12,7 +12,7 @@
 
 /*
  * Writes to out_fd (empty, a regular file) and a report ("unhex-extract/1": ids, bytes, quality).
- * ERR_NOT_FOUND where there is nothing worth keeping; ERR_UNSUPPORTED for relocatable objects and cores;
+ * ERR_NOT_FOUND where there is nothing worth keeping; ERR_UNSUPPORTED for cores, and for relocatable objects without a build ID;
  * ERR_BAD_ELF, ERR_IO, ERR_NO_SPACE.
  */
 int extract_run(struct elf_image *img, int out_fd, struct json_out *report, struct err *e) MUST_CHECK;

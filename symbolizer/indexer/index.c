@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/index.h"
 
+#include "symbolizer/indexer/debugdata.h"
 #include "symbolizer/indexer/dwarf_scan.h"
+#include "symbolizer/indexer/eh_frame_scan.h"
 #include "symbolizer/indexer/go_scan.h"
+#include "symbolizer/indexer/index_report.h"
+#include "symbolizer/indexer/plt_scan.h"
 #include "symbolizer/indexer/probe.h"
 
 enum { FILES_MAX = 2, IDS_MAX = 2 * ELF_IDS_MAX };
@@ -10,6 +14,7 @@ enum { FILES_MAX = 2, IDS_MAX = 2 * ELF_IDS_MAX };
 struct run {
 	const struct index_input *in;
 	struct symbols symbols;
+	struct debugdata inner[FILES_MAX]; // their names are borrowed
 	struct uhx_builder *builder;
 	enum quality quality;
 	struct build_id ids[IDS_MAX];
@@ -45,17 +50,38 @@ static int check_alternate(const struct index_input *in, struct err *e)
 	return 0;
 }
 
+// What one source cannot be read for must not cost the names that the others have.
+static int forgive(struct run *r, const char *what, const struct err *problem, struct err *e)
+{
+	if (problem->kind != ERR_UNSUPPORTED && problem->kind != ERR_BAD_ELF) {
+		*e = *problem;
+		return -1;
+	}
+	warn(r->in->warnings, "%s: %s", what, problem->msg);
+	return 0;
+}
+
+static int read_debugdata(struct run *r, size_t i, struct err *e)
+{
+	struct err problem = ERR_INIT;
+	int rc = debugdata_open(&r->inner[i], r->in->files[i], &problem);
+
+	if (rc == 0)
+		rc = symbols_read(&r->symbols, &r->inner[i].image, &problem);
+	return rc < 0 ? forgive(r, "MiniDebugInfo", &problem, e) : 0;
+}
+
 static int read_symbols(struct run *r, struct err *e)
 {
 	for (size_t i = 0; i < FILES_MAX && r->in->files[i]; i++)
-		if (symbols_read(&r->symbols, r->in->files[i], e))
+		if (symbols_read(&r->symbols, r->in->files[i], e) || read_debugdata(r, i, e))
 			return -1;
 	return symbols_finish(&r->symbols, e);
 }
 
 static int read_dwarf(struct run *r, struct elf_image *img, struct err *e)
 {
-	struct dwarf_scan_input in = {img, r->in->alternate, &r->symbols};
+	struct dwarf_scan_input in = {img, r->in->alternate, &r->symbols, r->in->split, r->in->split_count};
 	struct dwarf_counts counts;
 	struct build_id id;
 	struct str path;
@@ -77,15 +103,23 @@ static int read_go(struct run *r, struct elf_image *img, struct err *e)
 	struct gopclntab_counts counts;
 	struct err problem = ERR_INIT;
 
-	if (go_scan(img, r->builder, &counts, &problem) == 0)
-		return 0;
-	// A table from a Go release to come must not cost the names that the other sources have.
-	if (problem.kind != ERR_UNSUPPORTED && problem.kind != ERR_BAD_ELF) {
-		*e = problem;
-		return -1;
-	}
-	warn(r->in->warnings, "Go function table: %s", problem.msg);
-	return 0;
+	return go_scan(img, r->builder, &counts, &problem) ? forgive(r, "Go function table", &problem, e) : 0;
+}
+
+static int read_stubs(struct run *r, struct elf_image *img, struct err *e)
+{
+	struct err problem = ERR_INIT;
+
+	return plt_scan(img, &r->symbols, r->builder, &problem) ? forgive(r, "PLT", &problem, e) : 0;
+}
+
+static int read_frames(struct run *r, struct elf_image *img, struct err *e)
+{
+	struct err problem = ERR_INIT;
+
+	return eh_frame_scan(img, &r->symbols, r->builder, &problem)
+		       ? forgive(r, "call frame information", &problem, e)
+		       : 0;
 }
 
 static int read_sources(struct run *r, struct err *e)
@@ -96,7 +130,8 @@ static int read_sources(struct run *r, struct err *e)
 		struct probe_facts facts = probe_facts(r->in->files[i]);
 
 		r->quality = MAX(r->quality, facts.quality);
-		if (read_dwarf(r, r->in->files[i], e) || read_go(r, r->in->files[i], e))
+		if (read_dwarf(r, r->in->files[i], e) || read_go(r, r->in->files[i], e) ||
+		    read_stubs(r, r->in->files[i], e) || read_frames(r, r->in->files[i], e))
 			return -1;
 	}
 	symbols_add_rows(&r->symbols, r->builder);
@@ -128,32 +163,8 @@ static void collect_ids(struct run *r)
 		for (size_t k = 0; k < r->in->files[i]->id_count; k++)
 			if (r->in->files[i]->ids[k].kind != BUILD_ID_HTL)
 				add_id(r, &r->in->files[i]->ids[k]);
-	add_id(r, &exe->ids[exe->id_count - 1]);
-}
-
-static void write_report(const struct run *r, const struct uhx_counts *counts, struct json_out *j)
-{
-	json_obj(j);
-	json_kv_cstr(j, "format", "unhex-index/1");
-	probe_write_ids(r->ids, r->id_count, j);
-	json_kv_cstr(j, "quality", quality_name(r->quality));
-	json_key(j, "sources");
-	json_arr(j);
-	for (int s = SOURCE_COUNT - 1; s > SOURCE_NONE; s--)
-		if (counts->sources[s])
-			json_str_(j, str_from(frame_source_name((enum frame_source)s)));
-	json_end_arr(j);
-	json_kv_u64(j, "rows", counts->rows);
-	json_kv_u64(j, "functions", counts->functions);
-	json_kv_u64(j, "bytes", counts->bytes);
-	json_key(j, "warnings");
-	warnings_write(r->in->warnings, j);
-	json_key(j, "sandbox");
-	json_obj(j);
-	json_kv_bool(j, "seccomp", r->in->sandbox.seccomp);
-	json_kv_bool(j, "landlock", r->in->sandbox.landlock);
-	json_end_obj(j);
-	json_end_obj(j);
+	if (exe->id_count)
+		add_id(r, &exe->ids[exe->id_count - 1]);
 }
 
 static int build(struct run *r, struct json_out *report, struct err *e)
@@ -172,19 +183,56 @@ static int build(struct run *r, struct json_out *report, struct err *e)
 	meta.machine = str_from(elf_image_machine(exe, spare));
 	if (uhx_builder_write(r->builder, &meta, r->in->out_fd, &counts, e))
 		return -1;
-	write_report(r, &counts, report);
+	index_report_write(
+		&(struct index_report){&meta, &counts, r->in->warnings, r->in->sandbox}, report);
 	return 0;
+}
+
+// Was one of the files moved to other addresses after they parted (by prelink)?
+static bool is_moved(const struct elf_image *a, const struct elf_image *b)
+{
+	for (size_t i = 0; i < a->section_count; i++) {
+		const struct elf_section *x = &a->sections[i];
+		const struct elf_section *y =
+			x->header.sh_flags & SHF_EXECINSTR ? elf_image_section(b, x->name) : NULL;
+
+		if (y)
+			return x->header.sh_addr != y->header.sh_addr;
+	}
+	return false;
+}
+
+// Names at wrong addresses are worse than none: then what is executed has to do.
+static struct index_input choose_files(const struct index_input *in)
+{
+	struct index_input chosen = *in;
+	const struct elf_image *other;
+
+	if (!in->files[1] || !is_moved(in->files[0], in->files[1]))
+		return chosen;
+	chosen.files[0] = executable(in);
+	chosen.files[1] = NULL;
+	other = in->files[chosen.files[0] == in->files[0]];
+	warn(in->warnings, "%s is laid out for other addresses than %s, and not used", other->name,
+	     chosen.files[0]->name);
+	return chosen;
 }
 
 int index_run(const struct index_input *in, struct json_out *report, struct err *e)
 {
-	struct run r = {.in = in, .symbols = SYMBOLS_INIT};
+	struct index_input chosen;
+	struct run r = {.in = &chosen,
+			.symbols = SYMBOLS_INIT,
+			.inner = {DEBUGDATA_INIT, DEBUGDATA_INIT}};
 	int result;
 
 	if (check_identity(in, e) || check_alternate(in, e))
 		return -1;
+	chosen = choose_files(in);
 	result = build(&r, report, e);
 	uhx_builder_free(r.builder);
 	symbols_deinit(&r.symbols);
+	for (size_t i = 0; i < FILES_MAX; i++)
+		debugdata_close(&r.inner[i]);
 	return result;
 }

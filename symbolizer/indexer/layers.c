@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+enum { MOVES_PER_ITEM = 8 };
+
 void layers_deinit(struct layers *l)
 {
 	free(l->items);
@@ -19,7 +21,7 @@ int layers_add(struct layers *l, uint64_t start, uint64_t end, uint32_t value, s
 {
 	if (end <= start)
 		return 0;
-	if (mem_grow(&l->items, &l->cap, l->n + 1, sizeof(*l->items), LAYERS_MAX))
+	if (l->n == l->cap && mem_grow(&l->items, &l->cap, l->n + 1, sizeof(*l->items), LAYERS_MAX))
 		return err_nomem(e);
 	l->items[l->n] = (struct layer){start, end, value, (uint32_t)l->n};
 	l->n++;
@@ -34,6 +36,26 @@ static int by_start(const void *a, const void *b)
 	if (x->start != y->start)
 		return x->start < y->start ? -1 : 1;
 	return x->order < y->order ? -1 : 1;
+}
+
+// Few are far from their place: parents stand before their children. Where many are, qsort() is better.
+static void sort(struct layers *l)
+{
+	size_t moves = 0;
+
+	for (size_t i = 1; i < l->n; i++) {
+		struct layer item = l->items[i];
+		size_t k = i;
+
+		for (; k > 0 && l->items[k - 1].start > item.start; k--)
+			l->items[k] = l->items[k - 1];
+		l->items[k] = item;
+		moves += i - k;
+		if (moves > MOVES_PER_ITEM * l->n) {
+			qsort(l->items, l->n, sizeof(*l->items), by_start);
+			return;
+		}
+	}
 }
 
 // A heap of item indexes with the latest layer on top.
@@ -124,7 +146,7 @@ int layers_flatten(struct layers *l, layers_sink *sink, void *ctx, struct err *e
 	}
 	if (mem_grow(&l->heap, &l->heap_cap, l->n, sizeof(*l->heap), LAYERS_MAX))
 		return err_nomem(e);
-	qsort(l->items, l->n, sizeof(*l->items), by_start);
+	sort(l);
 	for (size_t i = 0; i < l->n; i++) {
 		emit(l, &open, from, l->items[i].start, &o);
 		from = l->items[i].start;

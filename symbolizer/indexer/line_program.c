@@ -68,9 +68,8 @@ struct format {
 
 static struct str string_at(struct str section, uint64_t offset)
 {
-	struct byte_reader r = BYTE_READER(section, false);
+	struct byte_reader r = byte_reader_at(section, offset, false);
 
-	read_bytes(&r, offset);
 	return read_cstr(&r);
 }
 
@@ -173,7 +172,7 @@ static void read_parameters(struct line_program *p, struct byte_reader *r)
 // The bytes of one unit, length taken off; the reader stands behind its version.
 static int enter_unit(struct line_program *p, uint64_t offset, struct byte_reader *ret, struct err *e)
 {
-	struct byte_reader r = BYTE_READER(p->sections->line, p->sections->big_endian);
+	struct byte_reader r = byte_reader(p->sections->line, p->sections->big_endian);
 	uint64_t length;
 
 	read_bytes(&r, offset);
@@ -181,7 +180,8 @@ static int enter_unit(struct line_program *p, uint64_t offset, struct byte_reade
 	p->offset_size = length == LENGTH_64_BIT ? 8 : 4;
 	if (p->offset_size == 8)
 		length = read_uint(&r, 8);
-	*ret = BYTE_READER(read_bytes(&r, length), r.big_endian);
+	*ret = byte_reader(read_bytes(&r, length), r.big_endian);
+	p->bytes = byte_reader_left(ret);
 	p->version = (uint16_t)read_uint(ret, 2);
 	if (r.failed || ret->failed)
 		return err_set(e, ERR_BAD_ELF, "its header does not fit into .debug_line");
@@ -205,8 +205,8 @@ static int read_header(struct line_program *p, uint64_t offset, struct err *e)
 		read_u8(&unit); // segment selector size
 	}
 	length = read_uint(&unit, p->offset_size);
-	r = BYTE_READER(read_bytes(&unit, length), unit.big_endian);
-	p->code = unit.rest;
+	r = byte_reader(read_bytes(&unit, length), unit.big_endian);
+	p->code = (struct str){(const char *)unit.p, byte_reader_left(&unit)};
 	read_parameters(p, &r);
 	if (p->version < 5)
 		rc = read_tables(p, &r, e);
@@ -224,6 +224,7 @@ int line_program_parse(struct line_program *p, const struct line_sections *secti
 		       struct err *e)
 {
 	p->sections = sections;
+	p->bytes = 0;
 	p->dir_count = 0;
 	p->file_count = 0;
 	if (read_header(p, offset, e))
@@ -233,16 +234,56 @@ int line_program_parse(struct line_program *p, const struct line_sections *secti
 
 // ---- the machine --------------------------------------------------------------------------------
 
+enum { ROWS_AT_ONCE = 128 };
+
 struct machine {
 	const struct line_program *p;
 	struct line_row row;
 	unsigned operation; // within a VLIW instruction
+	line_sink *sink;
+	void *ctx;
+	int result; // of the sink; nonzero ends the run
+	size_t n;
+	struct line_row rows[ROWS_AT_ONCE];
+	uint8_t advance[256]; // of a special opcode
+	int16_t line[256];
 };
 
 static void reset(struct machine *m)
 {
 	m->row = (struct line_row){.file = 1, .line = 1};
 	m->operation = 0;
+}
+
+// What special opcodes do, without a division for each.
+static void prepare_special(struct machine *m)
+{
+	const struct line_program *p = m->p;
+	unsigned advance = 0;
+	unsigned line = 0;
+
+	for (unsigned opcode = p->opcode_base; opcode <= UINT8_MAX; opcode++) {
+		m->advance[opcode] = (uint8_t)advance;
+		m->line[opcode] = (int16_t)(p->line_base + (int)line);
+		if (++line == p->line_range) {
+			line = 0;
+			advance++;
+		}
+	}
+}
+
+static void flush(struct machine *m)
+{
+	if (m->n && !m->result)
+		m->result = m->sink(m->ctx, m->rows, m->n);
+	m->n = 0;
+}
+
+static inline void give(struct machine *m)
+{
+	m->rows[m->n++] = m->row;
+	if (m->n == ROWS_AT_ONCE)
+		flush(m);
 }
 
 static void advance(struct machine *m, uint64_t operations)
@@ -258,36 +299,24 @@ static void advance(struct machine *m, uint64_t operations)
 	m->operation = (unsigned)(operations % p->max_operations);
 }
 
-static int special(struct machine *m, uint8_t opcode, line_sink *sink, void *ctx)
+static void extended(struct machine *m, struct byte_reader *r)
 {
-	const struct line_program *p = m->p;
-	uint8_t adjusted = (uint8_t)(opcode - p->opcode_base);
-
-	advance(m, adjusted / p->line_range);
-	m->row.line += (uint32_t)(p->line_base + adjusted % p->line_range);
-	return sink(ctx, &m->row);
-}
-
-static int extended(struct machine *m, struct byte_reader *r, line_sink *sink, void *ctx)
-{
-	struct byte_reader body = BYTE_READER(read_bytes(r, read_uleb(r)), r->big_endian);
-	int rc = 0;
+	struct byte_reader body = byte_reader(read_bytes(r, read_uleb(r)), r->big_endian);
 
 	switch (read_u8(&body)) {
 	case DW_LNE_end_sequence:
 		m->row.end_sequence = true;
-		rc = sink(ctx, &m->row);
+		give(m);
 		reset(m);
 		break;
 	case DW_LNE_set_address:
 		// as long as the operand is; DWARF 2 to 4 do not say the size
-		m->row.address = read_uint(&body, (unsigned)MIN(body.rest.n, 8U));
+		m->row.address = read_uint(&body, (unsigned)MIN(byte_reader_left(&body), 8U));
 		m->operation = 0;
 		break;
 	default: // define_file (nobody does), set_discriminator, and whatever comes: skipped by length
 		break;
 	}
-	return rc;
 }
 
 static void unknown_standard(const struct machine *m, struct byte_reader *r, uint8_t opcode)
@@ -296,52 +325,62 @@ static void unknown_standard(const struct machine *m, struct byte_reader *r, uin
 		read_uleb(r);
 }
 
-static int standard(struct machine *m, struct byte_reader *r, uint8_t opcode, line_sink *sink, void *ctx)
+static void standard(struct machine *m, struct byte_reader *r, uint8_t opcode)
 {
 	switch (opcode) {
 	case DW_LNS_copy:
-		return sink(ctx, &m->row);
+		give(m);
+		break;
 	case DW_LNS_advance_pc:
 		advance(m, read_uleb(r));
-		return 0;
+		break;
 	case DW_LNS_advance_line:
 		m->row.line += (uint32_t)read_sleb(r);
-		return 0;
+		break;
 	case DW_LNS_set_file:
 		m->row.file = read_uleb(r);
-		return 0;
+		break;
 	case DW_LNS_set_column:
 		m->row.column = (uint32_t)read_uleb(r);
-		return 0;
+		break;
 	case DW_LNS_const_add_pc:
 		advance(m, (255U - m->p->opcode_base) / m->p->line_range);
-		return 0;
+		break;
 	case DW_LNS_fixed_advance_pc:
 		m->row.address += read_uint(r, 2);
 		m->operation = 0;
-		return 0;
+		break;
 	default: // statements, blocks, prologues, isa: not of interest
 		unknown_standard(m, r, opcode);
-		return 0;
+		break;
 	}
 }
 
 int line_program_run(const struct line_program *p, line_sink *sink, void *ctx)
 {
-	struct byte_reader r = BYTE_READER(p->code, p->sections->big_endian);
-	struct machine m = {.p = p};
-	int rc = 0;
+	struct byte_reader r = byte_reader(p->code, p->sections->big_endian);
+	struct machine m;
 
+	m.p = p;
+	m.sink = sink;
+	m.ctx = ctx;
+	m.result = 0;
+	m.n = 0;
 	reset(&m);
-	while (!rc && !byte_reader_done(&r)) {
-		uint8_t opcode = read_u8(&r);
+	prepare_special(&m);
+	while (!m.result && !byte_reader_done(&r)) {
+		uint8_t opcode = *r.p++;
 
-		if (opcode >= p->opcode_base)
-			rc = special(&m, opcode, sink, ctx);
-		else if (opcode == 0)
-			rc = extended(&m, &r, sink, ctx);
-		else
-			rc = standard(&m, &r, opcode, sink, ctx);
+		if (opcode >= p->opcode_base) {
+			advance(&m, m.advance[opcode]);
+			m.row.line += (uint32_t)m.line[opcode];
+			give(&m);
+		} else if (opcode == 0) {
+			extended(&m, &r);
+		} else {
+			standard(&m, &r, opcode);
+		}
 	}
-	return rc;
+	flush(&m);
+	return m.result;
 }

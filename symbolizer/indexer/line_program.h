@@ -40,6 +40,7 @@ struct line_program {
 	uint8_t opcode_base;
 	const uint8_t *opcode_lengths; /* of the standard opcodes, from 1 */
 	struct str code;
+	uint64_t bytes; /* of all that was parsed: header and program */
 	struct str *dirs;
 	size_t dir_count;
 	size_t dir_cap;
@@ -66,8 +67,8 @@ struct line_row {
 	bool end_sequence; /* address: behind the last byte */
 };
 
-/* In the order of the program; a nonzero result ends the run. */
-typedef int line_sink(void *ctx, const struct line_row *row);
+/* Some rows at once, in the order of the program; a nonzero result ends the run. */
+typedef int line_sink(void *ctx, const struct line_row *rows, size_t n);
 /* What the sink returned, or 0; a program that is cut ends early. */
 int line_program_run(const struct line_program *p, line_sink *sink, void *ctx) MUST_CHECK;
 

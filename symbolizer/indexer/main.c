@@ -8,17 +8,18 @@
 #include "base/json.h"
 #include "base/opt.h"
 #include "base/sandbox.h"
-#include "symbolizer/indexer/debug_dir.h"
-#include "symbolizer/indexer/elf_image.h"
 #include "symbolizer/indexer/extract.h"
+#include "symbolizer/indexer/gsym_image.h"
+#include "symbolizer/indexer/gsym_index.h"
 #include "symbolizer/indexer/index.h"
 #include "symbolizer/indexer/input_file.h"
+#include "symbolizer/indexer/inputs.h"
 #include "symbolizer/indexer/probe.h"
 #include "symbolizer/indexer/publisher.h"
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { REPORT_MAX = 16 << 20, PATH_SIZE = 4096 };
+enum { REPORT_MAX = 16 << 20 };
 
 static bool arg_probe;
 static bool arg_extract;
@@ -26,6 +27,7 @@ static char *arg_output;
 static struct opt_list arg_debug_dirs;
 static char *arg_alt;
 static char *arg_dwp;
+static struct opt_list arg_dwo;
 static uint64_t arg_max_memory;
 static uint64_t arg_max_cpu_ms;
 
@@ -42,7 +44,9 @@ static struct opt options[] = {
 	{.name = "alt", .type = OPT_STRING, .target = &arg_alt, .arg = "FILE",
 	 .help = "the file that dwz shared between debug files"},
 	{.name = "dwp", .type = OPT_STRING, .target = &arg_dwp, .arg = "FILE",
-	 .help = "split DWARF package (accepted, not read yet)"},
+	 .help = "package of split DWARF; without it ELF.dwp where there is one"},
+	{.name = "dwo", .type = OPT_LIST, .target = &arg_dwo, .arg = "FILE",
+	 .help = "split DWARF of some units; may repeat"},
 	{.name = "max-memory", .type = OPT_SIZE, .target = &arg_max_memory, .fallback = "4GiB",
 	 .arg = "SIZE", .group = "Limits", .help = "address space"},
 	{.name = "max-cpu", .type = OPT_DURATION_MS, .target = &arg_max_cpu_ms, .fallback = "300s",
@@ -53,6 +57,7 @@ static struct opt options[] = {
 static struct opt_table table = {
 	.opts = options,
 	.usage = "unhex-indexer [OPTION]... -o OUT.uhx ELF [DEBUG_ELF]\n"
+		 "       unhex-indexer -o OUT.uhx GSYM\n"
 		 "       unhex-indexer --probe ELF\n"
 		 "       unhex-indexer --extract -o OUT.debug ELF",
 	.intro = "Reads ELF and DWARF inside a sandbox and writes an index of names by address.\n"
@@ -62,16 +67,11 @@ static struct opt_table table = {
 		 "  unhex-indexer --probe ./server",
 };
 
-enum { FILE_ELF, FILE_DEBUG, FILE_ALT, FILE_COUNT };
-
 struct job {
-	const char *names[FILE_COUNT]; // NULL: not given, not found
-	int fds[FILE_COUNT];
-	char found[FILE_COUNT][PATH_SIZE];
+	struct inputs inputs;
 	int out_fd;
 	struct sandbox_limits limits;
 	struct sandbox_state sandbox;
-	struct elf_image images[FILE_COUNT];
 	struct warnings warnings;
 	struct buf report;
 };
@@ -100,80 +100,35 @@ static int fail(const struct err *e)
 	return err_exit_code(e->kind);
 }
 
-static int open_one(struct job *job, int which, const char *name, struct err *e)
+static int open_inputs(struct job *job, char **names, size_t n, struct err *e)
 {
-	job->names[which] = name;
-	job->fds[which] = input_file_open(name, e);
-	return job->fds[which] < 0 ? -1 : 0;
-}
+	const struct inputs_wanted wanted = {
+		.names = names,
+		.name_count = n,
+		.debug_dirs = &arg_debug_dirs,
+		.alternate = arg_alt,
+		.package = arg_dwp,
+		.dwo = &arg_dwo,
+		.alone = arg_probe || arg_extract,
+		.limits = &job->limits,
+	};
 
-static void take_found(struct job *job, int which, int fd)
-{
-	job->fds[which] = fd;
-	job->names[which] = job->found[which];
-}
-
-static int look_for_debug_files(struct job *job, struct err *e)
-{
-	struct debug_wanted w = {&arg_debug_dirs, &job->limits};
-	int from;
-	int fd;
-	int rc;
-
-	if (!job->names[FILE_DEBUG]) {
-		rc = debug_dir_find(&w, job->fds[FILE_ELF], job->names[FILE_ELF], &fd,
-				    job->found[FILE_DEBUG], e);
-		if (rc < 0)
-			return -1;
-		if (rc == DEBUG_DIR_FOUND)
-			take_found(job, FILE_DEBUG, fd);
-		else if (!rc)
-			warn(&job->warnings, "%s: no debug file in the folders given",
-			     job->names[FILE_ELF]);
-	}
-	if (job->names[FILE_ALT])
-		return 0;
-	from = job->names[FILE_DEBUG] ? FILE_DEBUG : FILE_ELF;
-	rc = debug_dir_find_alt(&w, job->fds[from], job->names[from], &fd, job->found[FILE_ALT], e);
-	if (rc > 0)
-		take_found(job, FILE_ALT, fd);
-	return rc < 0 ? -1 : 0;
-}
-
-// A copy or an index in place of what it was made from would be a loss.
-static int check_output(const struct job *job, struct err *e)
-{
-	for (int i = 0; i < FILE_COUNT; i++)
-		if (job->fds[i] >= 0 && output_file_is(arg_output, job->fds[i]))
-			return err_set(e, ERR_USAGE, "-o %s is the file to read", arg_output);
-	return 0;
-}
-
-static int open_all(struct job *job, char **names, size_t n, struct err *e)
-{
-	if (open_one(job, FILE_ELF, names[0], e) || (n > 1 && open_one(job, FILE_DEBUG, names[1], e)) ||
-	    (arg_alt && open_one(job, FILE_ALT, arg_alt, e)))
+	if (inputs_open(&job->inputs, &wanted, &job->warnings, e))
 		return -1;
-	if (arg_dwp)
-		warn(&job->warnings, "%s: DWARF packages are not read yet", arg_dwp);
-	if (arg_debug_dirs.n && !arg_probe && !arg_extract && look_for_debug_files(job, e))
-		return -1;
-	return arg_output ? check_output(job, e) : 0;
-}
-
-static int load_images(struct job *job, struct err *e)
-{
-	for (int i = 0; i < FILE_COUNT; i++)
-		if (job->names[i] && elf_image_open(&job->images[i], job->fds[i], job->names[i], e))
-			return -1;
+	// A copy or an index in place of what it was made from would be a loss.
+	if (arg_output && inputs_include(&job->inputs, arg_output))
+		return err_set(e, ERR_USAGE, "-o %s is the file to read", arg_output);
 	return 0;
 }
 
 static int make_index(struct job *job, struct json_out *j, struct err *e)
 {
+	struct inputs *i = &job->inputs;
 	struct index_input in = {
-		.files = {&job->images[FILE_ELF], job->names[FILE_DEBUG] ? &job->images[FILE_DEBUG] : NULL},
-		.alternate = job->names[FILE_ALT] ? &job->images[FILE_ALT] : NULL,
+		.files = {inputs_image(i, INPUT_ELF), inputs_image(i, INPUT_DEBUG)},
+		.alternate = inputs_image(i, INPUT_ALTERNATE),
+		.split = i->split_images,
+		.split_count = i->split_image_count,
 		.out_fd = job->out_fd,
 		.sandbox = job->sandbox,
 		.warnings = &job->warnings,
@@ -182,32 +137,60 @@ static int make_index(struct job *job, struct json_out *j, struct err *e)
 	return index_run(&in, j, e);
 }
 
+static int work_gsym(struct job *job, struct json_out *j, struct err *e)
+{
+	const struct input *files = job->inputs.files;
+	struct gsym_index_input in = {
+		.name = files[INPUT_ELF].name,
+		.fd = files[INPUT_ELF].fd,
+		.out_fd = job->out_fd,
+		.sandbox = job->sandbox,
+		.warnings = &job->warnings,
+	};
+
+	if (arg_probe || arg_extract)
+		return err_set(e, ERR_NOT_ELF, "%s: not an ELF file but GSYM, of which only an index can be made",
+			       in.name);
+	if (files[INPUT_DEBUG].name || files[INPUT_ALTERNATE].name)
+		return err_set(e, ERR_USAGE, "%s is a GSYM file: it is indexed alone", in.name);
+	return gsym_index_run(&in, j, e);
+}
+
+static int work_elf(struct job *job, struct json_out *j, struct err *e)
+{
+	struct elf_image *elf;
+
+	if (inputs_load(&job->inputs, &job->warnings, e))
+		return -1;
+	elf = inputs_image(&job->inputs, INPUT_ELF);
+	if (arg_extract)
+		return extract_run(elf, job->out_fd, j, e);
+	if (!arg_probe)
+		return make_index(job, j, e);
+	probe_write(elf, j);
+	return 0;
+}
+
 static int work(struct job *job, struct err *e)
 {
 	struct json_out j = JSON_OUT(&job->report);
-	int rc = 0;
+	bool gsym = gsym_image_is(job->inputs.files[INPUT_ELF].fd);
 
-	if (load_images(job, e))
+	if (gsym ? work_gsym(job, &j, e) : work_elf(job, &j, e))
 		return -1;
-	if (arg_probe)
-		probe_write(&job->images[FILE_ELF], &j);
-	else if (arg_extract)
-		rc = extract_run(&job->images[FILE_ELF], job->out_fd, &j, e);
-	else
-		rc = make_index(job, &j, e);
 	buf_append_c(&job->report, '\n');
-	return rc ? -1 : buf_check(&job->report, "report", e);
+	return buf_check(&job->report, "report", e);
 }
 
 static int run(struct job *job, char **names, size_t n, struct err *e)
 {
-	if (open_all(job, names, n, e) || sandbox_enter(&job->limits, &job->sandbox, e))
+	if (open_inputs(job, names, n, e) || sandbox_enter(&job->limits, &job->sandbox, e))
 		return -1;
 	if (work(job, e)) {
 		// memory that was denied here is denied for good: the limit is ours
 		if (e->kind == ERR_NOMEM)
 			err_set(e, ERR_INDEXER_MEMORY, "%s needs more than %" PRIu64 " MiB of memory",
-				job->names[FILE_ELF], job->limits.address_space >> 20);
+				job->inputs.files[INPUT_ELF].name, job->limits.address_space >> 20);
 		return -1;
 	}
 	if (print(&job->report, stdout))
@@ -217,8 +200,7 @@ static int run(struct job *job, char **names, size_t n, struct err *e)
 
 static void job_deinit(struct job *job)
 {
-	for (int i = 0; i < FILE_COUNT; i++)
-		elf_image_close(&job->images[i]);
+	inputs_deinit(&job->inputs);
 	buf_deinit(&job->report);
 }
 
@@ -284,7 +266,7 @@ static int show_help(void)
 
 int main(int argc, char **argv)
 {
-	static struct job job = {.fds = {-1, -1, -1}, .out_fd = -1};
+	static struct job job = {.inputs = INPUTS_INIT, .out_fd = -1};
 	_cleanup_free_ char **names = calloc((size_t)argc + 1, sizeof(*names));
 	struct err e = ERR_INIT;
 	size_t n = 0;

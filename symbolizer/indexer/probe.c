@@ -2,6 +2,8 @@
 #include "symbolizer/indexer/probe.h"
 
 #include "symbolizer/indexer/dwarf_probe.h"
+#include "symbolizer/indexer/dynamic_symbols.h"
+#include "symbolizer/indexer/eh_frame_scan.h"
 #include "symbolizer/indexer/go_scan.h"
 
 static bool has_symbols(struct elf_image *img, uint32_t type)
@@ -17,13 +19,20 @@ static bool has_symbols(struct elf_image *img, uint32_t type)
 	return false;
 }
 
+static bool has_dynamic_symbols(struct elf_image *img)
+{
+	struct dynamic_symbols d;
+
+	return has_symbols(img, SHT_DYNSYM) || (!img->section_count && dynamic_symbols_open(&d, img));
+}
+
 static enum quality best_quality(const struct probe_facts *f, const struct dwarf_facts *d)
 {
 	if (f->dwarf && f->lines)
 		return d->types ? QUALITY_DWARF : QUALITY_G1;
 	if (f->gopclntab)
 		return QUALITY_GOPCLNTAB;
-	if (f->symtab)
+	if (f->symtab || f->debugdata)
 		return QUALITY_SYMTAB;
 	if (f->dynsym)
 		return QUALITY_DYNSYM;
@@ -38,9 +47,9 @@ struct probe_facts probe_facts(struct elf_image *img)
 		.lines = d.lines,
 		.split = d.split,
 		.symtab = has_symbols(img, SHT_SYMTAB),
-		.dynsym = has_symbols(img, SHT_DYNSYM),
+		.dynsym = has_dynamic_symbols(img),
 		.gopclntab = go_scan_has_table(img),
-		.eh_frame = elf_image_has(img, ".eh_frame"),
+		.eh_frame = eh_frame_scan_has(img),
 		.debugdata = elf_image_has(img, ".gnu_debugdata"),
 		.text = elf_image_has(img, ".text"),
 	};
@@ -190,13 +199,14 @@ void probe_write(struct elf_image *img, struct json_out *j)
 {
 	struct probe_facts f = probe_facts(img);
 	struct str link;
+	uint32_t crc;
 
 	json_obj(j);
 	write_identity(img, j);
 	write_headers(img, j);
 	write_sections(img, j);
 	write_facts(&f, j);
-	if (elf_image_debuglink(img, &link))
+	if (elf_image_debuglink(img, &link, &crc))
 		json_kv_str(j, "debuglink", link);
 	write_needs(img, &f, j);
 	json_kv_u64(j, "size", img->size);

@@ -6,15 +6,20 @@
 
 enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS };
 
-// One stable counting pass over `from` by the digit of (start - low) at `shift`.
-static void sort_pass(const struct uhx_row *rows, const uint32_t *from, uint32_t *to, size_t n,
-		      uint64_t low, unsigned shift)
+// A row to be sorted: its start, from the lowest of all, and its place in the order of addition.
+struct start {
+	uint64_t at;
+	uint32_t row;
+};
+
+// One stable counting pass by the digit of the start at `shift`.
+static void sort_pass(const struct start *from, struct start *to, size_t n, unsigned shift)
 {
 	size_t at[DIGITS] = {0};
 	size_t sum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		at[(rows[i].start - low) >> shift & (DIGITS - 1)]++;
+		at[from[i].at >> shift & (DIGITS - 1)]++;
 	for (size_t d = 0; d < DIGITS; d++) {
 		size_t count = at[d];
 
@@ -22,25 +27,27 @@ static void sort_pass(const struct uhx_row *rows, const uint32_t *from, uint32_t
 		sum += count;
 	}
 	for (size_t i = 0; i < n; i++)
-		to[at[(rows[from[i]].start - low) >> shift & (DIGITS - 1)]++] = from[i];
+		to[at[from[i].at >> shift & (DIGITS - 1)]++] = from[i];
 }
 
-// Indexes of rows by start, equal starts in order of addition. A radix sort: line tables arrive as
-// thousands of short ascending runs, on which comparing sorts are several times slower.
-static uint32_t *sort_rows(const struct uhx_row *rows, size_t n, uint32_t *order, uint32_t *spare)
+// Rows by start, equal starts in order of addition. A radix sort: line tables arrive as thousands of
+// short ascending runs, on which comparing sorts are several times slower.
+static struct start *sort_rows(const struct uhx_row *rows, size_t n, struct start *order,
+			       struct start *spare)
 {
 	uint64_t low = UINT64_MAX;
 	uint64_t high = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		order[i] = (uint32_t)i;
 		low = MIN(low, rows[i].start);
 		high = MAX(high, rows[i].start);
 	}
+	for (size_t i = 0; i < n; i++)
+		order[i] = (struct start){rows[i].start - low, (uint32_t)i};
 	for (unsigned shift = 0; shift < 64 && (high - low) >> shift; shift += DIGIT_BITS) {
-		uint32_t *sorted = spare;
+		struct start *sorted = spare;
 
-		sort_pass(rows, order, sorted, n, low, shift);
+		sort_pass(order, sorted, n, shift);
 		spare = order;
 		order = sorted;
 	}
@@ -115,18 +122,18 @@ static int emit(struct merge *m, uint64_t from, uint64_t to)
 	return 0;
 }
 
-static int sweep(struct merge *m, const uint32_t *order, size_t n, const uint8_t *scope_rank)
+static int sweep(struct merge *m, const struct start *order, size_t n, const uint8_t *scope_rank)
 {
 	uint64_t from = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		uint64_t start = m->rows[order[i]].start;
+		uint64_t start = m->rows[order[i].row].start;
 		int result = emit(m, from, start);
 
 		if (result)
 			return result;
 		from = start;
-		heap_push(&m->open, key_of(scope_rank, m->rows, order[i]));
+		heap_push(&m->open, key_of(scope_rank, m->rows, order[i].row));
 	}
 	return emit(m, from, UINT64_MAX);
 }
@@ -134,16 +141,16 @@ static int sweep(struct merge *m, const uint32_t *order, size_t n, const uint8_t
 int row_merge(const struct uhx_row *rows, size_t n, const uint8_t *scope_rank, row_sink *sink,
 	      void *ctx, struct err *e)
 {
-	uint32_t *indexes = mem_calloc(n, 2 * sizeof(*indexes));
+	struct start *starts = mem_calloc(n, 2 * sizeof(*starts));
 	uint64_t *keys = mem_calloc(n, sizeof(*keys));
 	struct merge m = {rows, {keys, 0}, sink, ctx};
 	int result = -1;
 
-	if (indexes && keys)
-		result = sweep(&m, sort_rows(rows, n, indexes, indexes + n), n, scope_rank);
+	if (starts && keys)
+		result = sweep(&m, sort_rows(rows, n, starts, starts + n), n, scope_rank);
 	else
 		err_nomem(e);
-	free(indexes);
+	free(starts);
 	free(keys);
 	return result;
 }

@@ -2,7 +2,7 @@
 /*
  * From rows that overlap, in any order, to one row per address: at each address the row of the
  * highest-ranked source wins, among equals the one that was added first. O(n log n) time in the
- * worst case, 16 bytes of memory per row; the same rows in the same order give the same result.
+ * worst case, 40 bytes of memory per row; the same rows in the same order give the same result.
  */
 #ifndef SYMBOLIZER_INDEXER_ROW_MERGE_H
 #define SYMBOLIZER_INDEXER_ROW_MERGE_H

@@ -2,6 +2,8 @@
 #include "symbolizer/indexer/symtab_scan.h"
 
 #include "base/mem.h"
+#include "symbolizer/indexer/byte_reader.h"
+#include "symbolizer/indexer/dynamic_symbols.h"
 #include "symbolizer/indexer/layers.h"
 
 void symbols_deinit(struct symbols *s)
@@ -11,23 +13,27 @@ void symbols_deinit(struct symbols *s)
 	*s = SYMBOLS_INIT;
 }
 
-// Labels of assemblers and linkers that mark data inside code: "$x", "$d.12", "$xrv64i", ".L12".
-static bool is_mapping_symbol(const char *name)
+// What assemblers and linkers mark code and data with: "$x", "$d.12", RISC-V's "$xrv64i2p1" (psABIs "Mapping
+// symbols"), labels as ".L12". A function may be called "$dispatch".
+static bool is_label(const GElf_Sym *sym, const char *name)
 {
-	return (name[0] == '$' && name[1] && strchr("adtx", name[1])) || strncmp(name, ".L", 2) == 0;
+	if (strncmp(name, ".L", 2) == 0)
+		return true;
+	return GELF_ST_TYPE(sym->st_info) == STT_NOTYPE && name[0] == '$' && name[1] &&
+	       strchr("adtx", name[1]) && (!name[2] || name[2] == '.' || strncmp(name + 2, "rv", 2) == 0);
 }
 
 static bool is_function(const GElf_Sym *sym, const char *name)
 {
 	unsigned type = GELF_ST_TYPE(sym->st_info);
 
-	if (sym->st_shndx == SHN_UNDEF || !name[0] || is_mapping_symbol(name))
+	if (sym->st_shndx == SHN_UNDEF || !name[0] || is_label(sym, name))
 		return false;
 	return type == STT_FUNC || type == STT_GNU_IFUNC || (type == STT_NOTYPE && sym->st_size);
 }
 
 // "memcpy@@GLIBC_2.14" is memcpy to whoever reads a profile.
-static struct str display_name(const char *name)
+struct str symbol_display_name(const char *name)
 {
 	struct str s = str_from(name);
 	const char *at = s.n > 1 ? memchr(s.p + 1, '@', s.n - 1) : NULL;
@@ -37,33 +43,103 @@ static struct str display_name(const char *name)
 	return s;
 }
 
-static uint64_t address_of(const struct elf_image *img, const GElf_Sym *sym)
+// A table of symbols and what it takes to read it.
+struct table {
+	const struct elf_image *img;
+	const struct elf_section *section;
+	Elf_Data *data;
+	Elf_Data *extended; // section numbers beyond 0xff00; may be NULL
+	const struct elf_section *opd; // ppc64, first ABI: function symbols are descriptors in here
+	struct str descriptors;
+	enum frame_source source;
+};
+
+static const struct elf_section *section_of(const struct table *t, const GElf_Sym *sym, Elf32_Word extended)
 {
-	// The lowest bit of an ARM function says "Thumb".
-	return img->header.e_machine == EM_ARM ? sym->st_value & ~UINT64_C(1) : sym->st_value;
+	Elf32_Word number = sym->st_shndx == SHN_XINDEX	    ? extended
+			    : sym->st_shndx < SHN_LORESERVE ? sym->st_shndx
+							    : 0;
+
+	return number && number <= t->img->section_count ? &t->img->sections[number - 1] : NULL;
 }
 
-static int add_symbol(struct symbols *s, const struct elf_image *img, const GElf_Sym *sym,
-		      const char *name, enum frame_source source, struct err *e)
+static uint64_t address_of(const struct elf_image *img, const GElf_Sym *sym, const struct elf_section *in)
 {
-	uint64_t start = address_of(img, sym);
+	uint64_t address = sym->st_value;
+
+	if (img->header.e_type == ET_REL && in)
+		address += in->header.sh_addr;
+	// The lowest bit of an ARM function says "Thumb".
+	return img->header.e_machine == EM_ARM ? address & ~UINT64_C(1) : address;
+}
+
+// How far a symbol may reach: to the end of its section, which code_end() knows only roughly where
+// sections adjoin. 0: it is not in code.
+static uint64_t limit_of(const struct elf_image *img, uint64_t start, const struct elf_section *in)
+{
 	uint64_t code_end = elf_image_code_end(img, start);
+
+	if (in && start >= in->header.sh_addr && start - in->header.sh_addr < in->header.sh_size)
+		return MIN(code_end, in->header.sh_addr + in->header.sh_size);
+	return img->header.e_type == ET_REL ? 0 : code_end;
+}
+
+// A descriptor begins with the function's address (64-bit PowerPC ELF ABI Supplement 1.9, "Function Descriptors").
+static bool follow_descriptor(const struct table *t, uint64_t address, uint64_t *ret)
+{
+	uint64_t at = address - t->opd->header.sh_addr;
+
+	if (!range_fits(at, 8, t->descriptors.n))
+		return false;
+	*ret = load_uint((const uint8_t *)t->descriptors.p + at, 8,
+			 t->img->header.e_ident[EI_DATA] == ELFDATA2MSB);
+	return true;
+}
+
+static int add_symbol(struct symbols *s, const struct table *t, const GElf_Sym *sym, const char *name,
+		      const struct elf_section *in, struct err *e)
+{
+	uint64_t start = address_of(t->img, sym, in);
+	uint64_t limit;
 	uint64_t end;
 
-	if (add_overflows(start, sym->st_size, &end) || end > code_end || start >= code_end)
+	if (in && in == t->opd)
+		limit = follow_descriptor(t, start, &start) ? elf_image_code_end(t->img, start) : 0;
+	else
+		limit = limit_of(t->img, start, in);
+
+	if (add_overflows(start, sym->st_size, &end) || end > limit || start >= limit)
 		return 0;
 	if (!sym->st_size)
-		end = source == SOURCE_DYNSYM ? start + 1 : start + MIN(code_end - start, SYMBOL_GUESS_MAX);
+		end = t->source == SOURCE_DYNSYM ? start + 1 : start + MIN(limit - start, SYMBOL_GUESS_MAX);
 	if (mem_grow(&s->items, &s->cap, s->n + 1, sizeof(*s->items), SYMBOLS_MAX))
 		return err_nomem(e);
 	s->items[s->n++] = (struct symbol){
 		.start = start,
 		.end = end,
-		.name = display_name(name),
+		.name = symbol_display_name(name),
 		.binding = (uint8_t)GELF_ST_BIND(sym->st_info),
-		.source = source,
+		.source = t->source,
 		.guessed = !sym->st_size,
 	};
+	return 0;
+}
+
+static int read_entries(struct symbols *s, const struct table *t, size_t count, struct err *e)
+{
+	for (size_t i = 1; i < count && i < INT32_MAX; i++) {
+		Elf32_Word extended = 0;
+		GElf_Sym sym;
+		const char *name;
+
+		if (!gelf_getsymshndx(t->data, t->extended, (int)i, &sym, &extended))
+			return err_set(e, ERR_BAD_ELF, "%s: section %s: entry %zu: %s", t->img->name,
+				       t->section->name, i, elf_errmsg(-1));
+		name = elf_strptr(t->img->elf, t->section->header.sh_link, sym.st_name);
+		if (name && is_function(&sym, name) &&
+		    add_symbol(s, t, &sym, name, section_of(t, &sym, extended), e))
+			return -1;
+	}
 	return 0;
 }
 
@@ -71,50 +147,54 @@ static int read_table(struct symbols *s, struct elf_image *img, const struct elf
 		      enum frame_source source, struct err *e)
 {
 	size_t entry = gelf_fsize(img->elf, ELF_T_SYM, 1, EV_CURRENT);
+	int extended = elf_scnshndx(section->scn);
+	struct table t = {.img = img, .section = section, .source = source};
 	struct str bytes;
-	Elf_Data *data;
-	size_t count;
 
 	if (elf_image_data(img, section, &bytes, e))
 		return -1;
-	data = elf_getdata(section->scn, NULL);
-	if (!data || !bytes.n)
+	t.data = elf_getdata(section->scn, NULL);
+	if (!t.data || !bytes.n || !entry)
 		return 0; // NOBITS: the table is in the other file
-	count = entry ? data->d_size / entry : 0;
-	for (size_t i = 1; i < count && i < INT32_MAX; i++) {
-		GElf_Sym sym;
-		const char *name;
+	if (extended > 0)
+		t.extended = elf_getdata(elf_getscn(img->elf, (size_t)extended), NULL);
+	if (img->header.e_machine == EM_PPC64)
+		t.opd = elf_image_section(img, ".opd");
+	if (t.opd && elf_image_data(img, t.opd, &t.descriptors, e))
+		return -1;
+	return read_entries(s, &t, t.data->d_size / entry, e);
+}
 
-		if (!gelf_getsym(data, (int)i, &sym))
-			return err_set(e, ERR_BAD_ELF, "%s: section %s: entry %zu: %s", img->name,
-				       section->name, i, elf_errmsg(-1));
-		name = elf_strptr(img->elf, section->header.sh_link, sym.st_name);
-		if (name && is_function(&sym, name) && add_symbol(s, img, &sym, name, source, e))
+static int read_dynamic(struct symbols *s, struct elf_image *img, struct err *e)
+{
+	struct table t = {.img = img, .source = SOURCE_DYNSYM};
+	struct dynamic_symbols d;
+	GElf_Sym sym;
+	const char *name;
+
+	if (!dynamic_symbols_open(&d, img))
+		return 0;
+	while (dynamic_symbols_next(&d, &sym, &name))
+		if (is_function(&sym, name) && add_symbol(s, &t, &sym, name, NULL, e))
 			return -1;
-	}
 	return 0;
 }
 
 static int check_type(const struct elf_image *img, struct err *e)
 {
-	switch (img->header.e_type) {
-	case ET_REL:
-		return err_set(e, ERR_UNSUPPORTED,
-			       "%s: a relocatable object (.o, .ko) has no addresses yet; index what it is "
-			       "linked into", img->name);
-	case ET_CORE:
-		return err_set(e, ERR_UNSUPPORTED,
-			       "%s: a core file has no names; index the programs and libraries that it "
-			       "was dumped from", img->name);
-	default:
+	if (img->header.e_type != ET_CORE)
 		return 0;
-	}
+	return err_set(e, ERR_UNSUPPORTED,
+		       "%s: a core file has no names; index the programs and libraries that it was dumped from",
+		       img->name);
 }
 
 int symbols_read(struct symbols *s, struct elf_image *img, struct err *e)
 {
 	if (check_type(img, e))
 		return -1;
+	if (!img->section_count)
+		return read_dynamic(s, img, e);
 	for (size_t i = 0; i < img->section_count; i++) {
 		const struct elf_section *section = &img->sections[i];
 
@@ -267,6 +347,17 @@ size_t symbols_span_from(const struct symbols *s, uint64_t address)
 	return low;
 }
 
+// The other names of where `sym` starts.
+static void add_aliases(const struct symbols *s, const struct symbol *sym, struct uhx_builder *b, uhx_id function)
+{
+	const struct symbol *first;
+	size_t n = symbols_at(s, sym->start, &first);
+
+	for (size_t i = 0; i < MIN(n, (size_t)SYMBOL_ALIASES_MAX); i++)
+		if (!str_eq(first[i].name, sym->name))
+			uhx_builder_alias(b, function, first[i].name);
+}
+
 void symbols_add_rows(const struct symbols *s, struct uhx_builder *b)
 {
 	for (size_t i = 0; i < s->span_count; i++) {
@@ -276,6 +367,7 @@ void symbols_add_rows(const struct symbols *s, struct uhx_builder *b)
 		uhx_id scope = uhx_builder_scope(
 			b, &(struct uhx_scope){.function = function, .source = sym->source});
 
+		add_aliases(s, sym, b, function);
 		uhx_builder_row(b, &(struct uhx_row){.start = span->start, .end = span->end, .scope = scope});
 	}
 }

@@ -8,6 +8,8 @@
  * A symbol without size reaches to the next symbol of its section, at most SYMBOL_GUESS_MAX bytes; out of
  * .dynsym, whose neighbours are mostly missing, it names its first byte alone.
  *
+ * On ppc64's first ABI a function's symbol is its descriptor in .opd, which leads to the code.
+ *
  * Names are borrowed from the images, which must outlive the table. Owned by one thread.
  */
 #ifndef SYMBOLIZER_INDEXER_SYMTAB_SCAN_H
@@ -17,7 +19,11 @@
 #include "symbolizer/indexer/elf_image.h"
 #include "symbolizer/indexer/uhx_builder.h"
 
-enum { SYMBOL_GUESS_MAX = 4096, SYMBOLS_MAX = 1 << 25 };
+enum {
+	SYMBOL_GUESS_MAX = 4096,
+	SYMBOLS_MAX = 1 << 25,
+	SYMBOL_ALIASES_MAX = 32, /* told of one function */
+};
 
 struct symbol {
 	uint64_t start;
@@ -46,8 +52,11 @@ struct symbols {
 
 #define SYMBOLS_INIT ((struct symbols){0})
 
+/* Without "@VERSION" or "@@VERSION". */
+struct str symbol_display_name(const char *name);
+
 void symbols_deinit(struct symbols *s);
-/* Collects from one image; a damaged table is ERR_BAD_ELF, ET_REL is ERR_UNSUPPORTED. ERR_NOMEM. */
+/* Collects from one image; a damaged table is ERR_BAD_ELF, a core file ERR_UNSUPPORTED. ERR_NOMEM. */
 int symbols_read(struct symbols *s, struct elf_image *img, struct err *e) MUST_CHECK;
 /* After the last image: sorts, chooses, cuts into spans. ERR_NOMEM. */
 int symbols_finish(struct symbols *s, struct err *e) MUST_CHECK;
@@ -56,7 +65,7 @@ int symbols_finish(struct symbols *s, struct err *e) MUST_CHECK;
 size_t symbols_at(const struct symbols *s, uint64_t address, const struct symbol **ret);
 /* The first span that ends behind `address`; its index, span_count where none is. */
 size_t symbols_span_from(const struct symbols *s, uint64_t address);
-/* One row for each span, of rank SOURCE_SYMTAB or SOURCE_DYNSYM. */
+/* One row for each span, of rank SOURCE_SYMTAB or SOURCE_DYNSYM; its function's other names as aliases. */
 void symbols_add_rows(const struct symbols *s, struct uhx_builder *b);
 
 #endif

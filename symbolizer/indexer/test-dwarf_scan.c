@@ -4,151 +4,10 @@
  * must be the one llvm-symbolizer prints. (tests/diff/compare.py does the same on any file, with
  * eu-addr2line as a second reference.)
  */
-#include "symbolizer/indexer/path.h"
-#include "tests/unit/indexing.h"
-
-enum { ADDRESSES_MAX = 20000, STEP = 3, LINE_MAX_BYTES = 8192 };
-
-static struct frames frames;
-static char subject[512];
-
-static int setup(void **state)
-{
-	char cwd[256];
-
-	if (toolbox_setup(state) || !getcwd(cwd, sizeof(cwd)))
-		return -1;
-	snprintf(subject, sizeof(subject), "%s/tests/subjects/shapes.cc", cwd);
-	return 0;
-}
-
-// The addresses to ask about, into asked.txt.
-static void choose_addresses(const char *file)
-{
-	FILE *out;
-	char *text;
-	char *save = NULL;
-	char path[256];
-
-	assert_int_equal(toolbox_run("nm -S --defined-only %s | awk '$3 ~ /[tTW]/ && NF == 4' >nm.txt", file), 0);
-	text = toolbox_read("nm.txt", NULL);
-	snprintf(path, sizeof(path), "%s/asked.txt", toolbox_dir);
-	out = fopen(path, "we");
-	assert_non_null(out);
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		unsigned long long start, size;
-
-		assert_int_equal(sscanf(line, "%llx %llx", &start, &size), 2);
-		for (unsigned long long at = start; at < start + size; at += STEP)
-			fprintf(out, "0x%llx\n", at);
-	}
-	fclose(out);
-	free(text);
-}
-
-static FILE *open_output(const char *name)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", toolbox_dir, name);
-	f = fopen(path, "re");
-	assert_non_null(f);
-	return f;
-}
-
-// "/a/./b.c:12:5" against a frame of ours.
-static bool same_place(const struct frame *ours, char *place)
-{
-	struct buf path = BUF_INIT(4096);
-	struct str file;
-	char *column = strrchr(place, ':');
-	char *line;
-	bool same;
-
-	assert_non_null(column);
-	*column = '\0';
-	line = strrchr(place, ':');
-	assert_non_null(line);
-	*line = '\0';
-	file = strcmp(place, "??") == 0 ? STR_EMPTY : str_from(place);
-	path_join(STR_EMPTY, file, &path);
-	same = str_eq(buf_str(&path), ours->file) && (uint32_t)strtoul(line + 1, NULL, 10) == ours->line;
-	buf_deinit(&path);
-	return same;
-}
-
-// What llvm calls a function is the symbol's name; ours may be an alias of it (two constructors).
-static bool same_stem(struct str a, const char *b)
-{
-	size_t n = strcspn(b, ".");
-
-	return a.n >= n && memcmp(a.p, b, n) == 0;
-}
-
-struct tally {
-	unsigned addresses;
-	unsigned frames;
-	unsigned names; // the same
-};
-
-// One answer: pairs of lines up to an empty one.
-static void compare_chain(FILE *reference, uint64_t address, struct tally *t)
-{
-	char name[LINE_MAX_BYTES];
-	char place[LINE_MAX_BYTES];
-	size_t depth = 0;
-
-	while (fgets(name, sizeof(name), reference) && name[0] != '\n') {
-		assert_non_null(fgets(place, sizeof(place), reference));
-		name[strcspn(name, "\n")] = '\0';
-		place[strcspn(place, "\n")] = '\0';
-		if (depth == 0 && strcmp(name, "??") == 0)
-			continue;
-		if (depth >= frames.n)
-			fail_msg("at 0x%llx: %zu frames, llvm-symbolizer has %s %s too",
-				 (unsigned long long)address, frames.n, name, place);
-		if (!same_place(&frames.frame[depth], place))
-			fail_msg("at 0x%llx: " STR_FMT ":%u, llvm-symbolizer says %s:…",
-				 (unsigned long long)address, STR_ARG(frames.frame[depth].file),
-				 frames.frame[depth].line, place);
-		t->names += same_stem(frames.frame[depth].system_name, name);
-		depth++;
-	}
-	assert_int_equal(depth, frames.n);
-	t->addresses++;
-	t->frames += (unsigned)depth;
-}
-
-static void compare(const char *file)
-{
-	struct tally t = {0};
-	struct indexing x;
-	char line[64];
-	FILE *asked;
-	FILE *answers;
-
-	choose_addresses(file);
-	assert_int_equal(toolbox_run("llvm-symbolizer --inlines --functions=linkage --no-demangle "
-				     "--obj=%s <asked.txt >llvm.txt", file), 0);
-	indexing_run(&x, file, NULL, NULL);
-	if (!x.index)
-		fail_msg("%s", x.error.msg);
-	asked = open_output("asked.txt");
-	answers = open_output("llvm.txt");
-	while (t.addresses < ADDRESSES_MAX && fgets(line, sizeof(line), asked)) {
-		uint64_t address = strtoull(line, NULL, 16);
-
-		uhx_lookup(x.index, address, &frames);
-		compare_chain(answers, address, &t);
-	}
-	print_message("%s: %u addresses, %u frames, %u names alike\n", file, t.addresses, t.frames, t.names);
-	assert_true(t.addresses > 100 && t.frames > t.addresses / 2);
-	assert_true(t.names * 100 >= t.frames * 90); // the rest: D1 and D2 of one destructor
-	fclose(asked);
-	fclose(answers);
-	indexing_deinit(&x);
-}
+#include "tests/unit/damage.h"
+#include "tests/unit/llvm_reference.h"
+#include "tests/unit/subject.h"
+#include <sys/mman.h>
 
 static void compile_and_compare(const char *compiler, const char *flags)
 {
@@ -262,20 +121,6 @@ static void test_g1(void **state)
 	indexing_deinit(&x);
 }
 
-static void test_split(void **state)
-{
-	struct indexing x;
-
-	(void)state;
-	assert_int_equal(toolbox_run("g++ -std=c++17 -O2 -g -gsplit-dwarf %s -o split && rm -f *.dwo",
-				     subject), 0);
-	indexing_run(&x, "split", NULL, NULL);
-	uhx_lookup(x.index, toolbox_nm("split", "main"), &frames);
-	assert_true(frames.n == 1 && frames.frame[0].line > 0);
-	assert_non_null(strstr(x.report.p, "are in .dwo files"));
-	indexing_deinit(&x);
-}
-
 // Names where debug info has no linkage name: qualified, or lent by the symbol.
 static const char local_names[] =
 	"namespace outer { namespace {\n"
@@ -329,6 +174,199 @@ static void test_clones(void **state)
 	assert_true(str_is(frames.frame[0].system_name, "f.constprop.0"));
 	assert_int_equal(frames.frame[0].start_line, 1);
 	indexing_deinit(&x);
+}
+
+// Members of local classes, described inside the outer function: one that has code, and one whose code the
+// linker threw away.
+static const char local_classes[] =
+	"volatile int sink;\n"
+	"static inline __attribute__((always_inline)) int twice(int x) { sink += x; return x * 2; }\n"
+	"template <class F> __attribute__((noinline)) int call(F f, int x) { return f(x) + twice(x); }\n"
+	"__attribute__((noinline)) int outer(int x) {\n"
+	"struct Local { int v; __attribute__((noinline)) int get(int y) { struct Deep {\n"
+	"static __attribute__((noinline)) int d(int q) { return twice(q) * sink; } }; return twice(y) * Deep::d(v); } };\n"
+	"Local l{x}; return l.get(3) + call([&](int z) { return twice(z) * x; }, x); }\n"
+	"inline int gone(int x) { return call([](int z) { return twice(z) + 5; }, x); }\n"
+	"int main(int c, char **) { return outer(c) + gone(c); }\n";
+
+static void test_local_classes(void **state)
+{
+	static const char *const compilers[] = {"g++ -O0", "g++ -O1", "clang++ -O1",
+						"g++ -O2 -ffunction-sections -Wl,--gc-sections"};
+
+	(void)state;
+	toolbox_write("local.cc", str_from(local_classes));
+	for (size_t i = 0; i < countof(compilers); i++) {
+		assert_int_equal(toolbox_run("%s -std=c++17 -g local.cc -o local", compilers[i]), 0);
+		compare("local");
+	}
+}
+
+// ---- line tables that many units name -----------------------------------------------------------------
+
+enum { SHARED_ROWS = 20000, ALTERNATING = 80, SHARING = 3000 };
+
+static void write_rows(const char *name, const char *function)
+{
+	struct buf text = BUF_INIT(MIB(4));
+
+	buf_printf(&text, ".text\n.globl %s\n.type %s,@function\n.file 1 \"%s.c\"\n%s:\n", function, function, function,
+		   function);
+	for (unsigned i = 1; i <= SHARED_ROWS; i++)
+		buf_printf(&text, ".loc 1 %u\nnop\n", i % 7 * 1000 + 1);
+	buf_printf(&text, ".size %s,.-%s\n.section .note.GNU-stack,\"\",@progbits\n", function, function);
+	toolbox_write(name, buf_str(&text));
+	buf_deinit(&text);
+}
+
+// A unit without functions for each of the offsets in turn.
+static void write_units(unsigned count, size_t first, size_t second)
+{
+	struct buf text = BUF_INIT(MIB(4));
+
+	buf_puts(&text, ".section .debug_abbrev,\"\",@progbits\n.byte 1,0x11,0,0x10,0x17,0x11,1,0x12,7,0,0,0\n"
+			".section .debug_info,\"\",@progbits\n");
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(&text, "b%u: .long e%u-v%u\nv%u: .short 4\n.long 0\n.byte 8,1\n.long %zu\n.quad one\n.quad %u\ne%u:\n",
+			   i, i, i, i, i % 2 ? second : first, 2 * SHARED_ROWS, i);
+	buf_puts(&text, ".section .note.GNU-stack,\"\",@progbits\n");
+	toolbox_write("units.s", buf_str(&text));
+	buf_deinit(&text);
+}
+
+static void index_units(struct indexing *x)
+{
+	assert_int_equal(toolbox_run("as units.s -o units.o && ld -shared one.o two.o units.o -o shared"), 0);
+	indexing_run(x, "shared", NULL, NULL);
+	assert_non_null(x->index);
+	uhx_lookup(x->index, toolbox_nm("shared", "one") + 3, &frames);
+	assert_int_equal(frames.n, 1);
+	assert_int_equal(frames.frame[0].line, 4001);
+}
+
+static void test_shared_line_tables(void **state)
+{
+	struct indexing x;
+	size_t size;
+
+	(void)state;
+	write_rows("one.s", "one");
+	write_rows("two.s", "two");
+	assert_int_equal(toolbox_run("for f in one two; do as -gdwarf-4 $f.s -o $f.o && "
+				     "objcopy -R .debug_info -R .debug_abbrev -R .debug_aranges -R .debug_str $f.o || exit 1; "
+				     "done"), 0);
+	section_place("one.o", ".debug_line", &size);
+	assert_true(size > SHARED_ROWS);
+	write_units(SHARING, 0, 0); // one after the other: decoded once
+	index_units(&x);
+	assert_null(strstr(x.report.p, "line table at"));
+	indexing_deinit(&x);
+	write_units(ALTERNATING, 0, size); // in turns: again and again, up to a limit
+	index_units(&x);
+	assert_non_null(strstr(x.report.p, "too many units share theirs"));
+	indexing_deinit(&x);
+}
+
+// Two functions that are one by the linker's doing, and one that has two names by its author's.
+static const char folded_cc[] =
+	"extern \"C\" { __attribute__((noinline)) int real(int x) { return x * 5; }\n"
+	"int also(int) __attribute__((alias(\"real\"))); }\n"
+	"__attribute__((noinline)) int first(int x)\n"
+	"{ int s = 0; for (int i = 0; i < x; i++) s += i * x; return s; }\n"
+	"__attribute__((noinline)) int second(int y)\n"
+	"{ int t = 0; for (int k = 0; k < y; k++) t += k * y; return t; }\n"
+	"int main(int c, char **) { return first(c) + second(c + 1) + real(c) + also(c); }\n";
+
+static char *dump_of(const char *file)
+{
+	struct indexing x;
+	struct err e = ERR_INIT;
+	char *text = NULL;
+	size_t n;
+	FILE *out = open_memstream(&text, &n);
+
+	assert_non_null(out);
+	indexing_run(&x, file, NULL, NULL);
+	assert_non_null(x.index);
+	assert_int_equal(uhx_dump(x.index, out, &e), 0);
+	fclose(out);
+	indexing_deinit(&x);
+	return text;
+}
+
+static bool has_alias(const char *text, const char *a, const char *b)
+{
+	char one[128];
+	char other[128];
+
+	snprintf(one, sizeof(one), "alias %s = %s\n", a, b);
+	snprintf(other, sizeof(other), "alias %s = %s\n", b, a);
+	return strstr(text, one) || strstr(text, other);
+}
+
+static void test_aliases(void **state)
+{
+	char *text;
+
+	(void)state;
+	if (!toolbox_has("ld.gold")) {
+		print_message("ld.gold is missing\n");
+		skip();
+	}
+	toolbox_write("folded.cc", str_from(folded_cc));
+	assert_int_equal(toolbox_run("g++ -g -O1 -ffunction-sections -fuse-ld=gold -Wl,--icf=all folded.cc -o folded && "
+				     "objcopy --strip-symbol=_Z5firsti --strip-symbol=_Z6secondi folded bare"), 0);
+	assert_true(toolbox_nm("folded", "_Z5firsti") == toolbox_nm("folded", "_Z6secondi"));
+	text = dump_of("folded");
+	assert_true(has_alias(text, "real", "also"));
+	assert_true(has_alias(text, "_Z5firsti", "_Z6secondi"));
+	free(text);
+	text = dump_of("bare"); // debug info alone knows both
+	assert_true(has_alias(text, "_Z5firsti", "_Z6secondi"));
+	free(text);
+}
+
+// Whichever of the two the code is named after, its lines are that one's, never of both.
+static void same_function_s_lines(const char *file)
+{
+	uint64_t start = toolbox_nm(file, "_Z5firsti");
+	struct indexing x;
+	unsigned lines = 0;
+
+	indexing_run(&x, file, NULL, NULL);
+	assert_non_null(x.index);
+	for (uint64_t at = start; at < start + 16; at++) {
+		const struct frame *f = &frames.frame[0];
+
+		uhx_lookup(x.index, at, &frames);
+		assert_int_equal(frames.n, 1);
+		assert_true(f->start_line == 3 || f->start_line == 5);
+		if (f->line && f->line != f->start_line && f->line != f->start_line + 1)
+			fail_msg("at 0x%llx line %u of a function that starts at %u", (unsigned long long)at, f->line,
+				 f->start_line);
+		lines += f->line > 0;
+	}
+	assert_true(lines > 4);
+	indexing_deinit(&x);
+}
+
+static void test_folded_lines(void **state)
+{
+	static const char *const compilers[] = {"g++ -fuse-ld=gold", "clang++ -fuse-ld=gold", "clang++ -fuse-ld=lld",
+						"g++ -fuse-ld=lld"};
+
+	(void)state;
+	if (!toolbox_has("ld.gold") || !toolbox_has("ld.lld") || !toolbox_has("clang++")) {
+		print_message("ld.gold, ld.lld or clang++ is missing\n");
+		skip();
+	}
+	toolbox_write("folded.cc", str_from(folded_cc));
+	for (size_t i = 0; i < countof(compilers); i++) {
+		assert_int_equal(toolbox_run("%s -g -O1 -ffunction-sections -Wl,--icf=all folded.cc -o folded",
+					     compilers[i]), 0);
+		assert_true(toolbox_nm("folded", "_Z5firsti") == toolbox_nm("folded", "_Z6secondi"));
+		same_function_s_lines("folded");
+	}
 }
 
 static void test_assembly_and_padding(void **state)
@@ -435,6 +473,85 @@ static void test_dwz(void **state)
 	indexing_deinit(&x);
 }
 
+enum { FLIPS = 2000 };
+
+// In memory, for there are thousands: an index or one clear error comes of it. Is it an index?
+static bool index_of(struct str bytes)
+{
+	struct elf_image img = ELF_IMAGE_INIT;
+	struct warnings warnings = {0};
+	struct buf report = BUF_INIT(MIB(1));
+	struct json_out j = JSON_OUT(&report);
+	struct index_input in = {.files = {&img}, .out_fd = memfd_create("out", MFD_CLOEXEC), .warnings = &warnings};
+	int fd = memfd_create("in", MFD_CLOEXEC);
+	struct err e = ERR_INIT;
+	bool ok;
+
+	assert_true(fd >= 0 && in.out_fd >= 0 && write(fd, bytes.p, bytes.n) == (ssize_t)bytes.n);
+	ok = elf_image_open(&img, fd, "flipped", &e) == 0 && index_run(&in, &j, &e) == 0;
+	if (!ok)
+		assert_true(e.kind == ERR_BAD_ELF || e.kind == ERR_TOO_LARGE || e.kind == ERR_UNSUPPORTED);
+	elf_image_close(&img);
+	buf_deinit(&report);
+	close(fd);
+	close(in.out_fd);
+	return ok;
+}
+
+// How many of the damaged files were indexed.
+static unsigned flip_bytes(struct str whole, const char *section, unsigned flips)
+{
+	uint32_t random = 2463534242U;
+	char *bytes = malloc(whole.n);
+	unsigned indexed = 0;
+	size_t size;
+	size_t place = section_place("small", section, &size);
+
+	assert_non_null(bytes);
+	assert_true(range_fits(place, size, whole.n));
+	for (unsigned i = 0; i < flips && size; i++) {
+		memcpy(bytes, whole.p, whole.n);
+		for (unsigned k = 0; k <= i % 4; k++) {
+			char *at = &bytes[place + next_random(&random) % size];
+
+			*at = (char)(next_random(&random) & 1 ? next_random(&random)
+							      : (uint32_t)*at ^ 1U << i % 8);
+		}
+		indexed += index_of((struct str){bytes, whole.n});
+	}
+	free(bytes);
+	return indexed;
+}
+
+static void test_flipped_bytes(void **state)
+{
+	static const char *const compilers[] = {"gcc -gdwarf-5", "gcc -gdwarf-3 -gdwarf64", "clang -gdwarf-4"};
+	static const struct {
+		const char *name;
+		unsigned flips;
+	} sections[] = {
+		{".debug_info", FLIPS / 2},  {".debug_abbrev", FLIPS / 4},  {".debug_line", FLIPS / 8},
+		{".debug_rnglists", FLIPS / 16}, {".debug_ranges", FLIPS / 16},
+	};
+	unsigned indexed = 0;
+	struct str whole;
+	char *bytes;
+
+	(void)state;
+	toolbox_write("small.c", STR("static inline int twice(int x) { return x * 2; }\n"
+				     "static int cold(int x) { if (x > 3) { int y = twice(x); return y; } return 1; }\n"
+				     "int entry(int x) { int s = 0; for (int i = 0; i < x; i++) s += cold(i); return s; }\n"));
+	for (size_t c = 0; c < countof(compilers); c++) {
+		assert_int_equal(toolbox_run("%s -O2 -fPIC -nostdlib -shared small.c -o small", compilers[c]), 0);
+		whole.p = bytes = toolbox_read("small", &whole.n);
+		for (size_t i = 0; i < countof(sections); i++)
+			indexed += flip_bytes(whole, sections[i].name, sections[i].flips);
+		free(bytes);
+	}
+	print_message("%u damaged files were indexed\n", indexed);
+	assert_true(indexed > FLIPS);
+}
+
 static void test_rust(void **state)
 {
 	struct indexing x;
@@ -466,12 +583,15 @@ int main(void)
 		cmocka_unit_test(test_gcc_lto_dwarf4), cmocka_unit_test(test_gcc_dwarf64_type_units),
 		cmocka_unit_test(test_clang_dwarf5), cmocka_unit_test(test_clang_gc_sections),
 		cmocka_unit_test(test_lines_of_removed_code), cmocka_unit_test(test_zstd),
-		cmocka_unit_test(test_g1),	     cmocka_unit_test(test_split),
+		cmocka_unit_test(test_g1),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_shared_line_tables), cmocka_unit_test(test_local_classes),
+		cmocka_unit_test(test_aliases), cmocka_unit_test(test_folded_lines),
 		cmocka_unit_test(test_siblings_that_are_children),
 		cmocka_unit_test(test_dwz),	     cmocka_unit_test(test_rust),
+		cmocka_unit_test(test_flipped_bytes),
 	};
 
-	return cmocka_run_group_tests(tests, setup, toolbox_teardown);
+	return cmocka_run_group_tests(tests, subject_setup, toolbox_teardown);
 }

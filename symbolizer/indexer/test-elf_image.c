@@ -2,6 +2,7 @@
 /* Files as gcc, strip, objcopy and eu-strip make them, and damaged ones. */
 #include "symbolizer/indexer/elf_image.h"
 
+#include "base/compress.h"
 #include "symbolizer/indexer/probe.h"
 #include "tests/unit/indexing.h"
 
@@ -23,8 +24,7 @@ static int setup(void **state)
 	toolbox_write("p.c", str_from(program));
 	toolbox_write("xen.s", str_from(xen_note));
 	return toolbox_run("gcc -g -O1 -Wl,--build-id=0x%s xen.s p.c -o full && strip -o stripped full && "
-			   "objcopy --only-keep-debug full debug && strip -g -o symbols full && "
-			   "gcc -g -c p.c -o p.o", id_text);
+			   "objcopy --only-keep-debug full debug && strip -g -o symbols full", id_text);
 }
 
 static void open_image(struct elf_image *img, const char *name)
@@ -96,19 +96,65 @@ static void test_identity(void **state)
 	indexing_close(&debug);
 }
 
+// Where build IDs are found: of any length, in any section of notes, behind others, in either alignment.
+static void test_notes(void **state)
+{
+	static const struct {
+		const char *assembly;
+		const char *id;
+	} cases[] = {
+		{".section .notes,\"a\",@note\n.p2align 2\n"
+		 ".long 6,1,7\n.asciz \"Linux\"\n.zero 2\n.zero 4\n"
+		 ".long 4,8,3\n.asciz \"GNU\"\n.quad 0x0807060504030201\n",
+		 "0102030405060708"},
+		{".section .notes,\"a\",@note\n.p2align 3\n" // what kernels have: aligned to 8, packed to 4
+		 ".long 6,4,7\n.asciz \"Linux\"\n.zero 2\n.zero 4\n"
+		 ".long 4,8,3\n.asciz \"GNU\"\n.quad 0x0807060504030201\n",
+		 "0102030405060708"},
+		{".section .notes,\"a\",@note\n.p2align 3\n" // and padded to 8, as the gABI says
+		 ".long 4,12,9\n.asciz \"GNU\"\n.zero 12\n.zero 4\n"
+		 ".long 4,16,3\n.asciz \"GNU\"\n.quad 0x0807060504030201\n.quad 0x100f0e0d0c0b0a09\n",
+		 "0102030405060708090a0b0c0d0e0f10"},
+		{".section .note.x,\"a\",@note\n.p2align 2\n" // another's note of the same type
+		 ".long 5,8,3\n.asciz \"GNUX\"\n.zero 3\n.quad 0x0807060504030201\n",
+		 NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(cases); i++) {
+		char text[BUILD_ID_TEXT] = "";
+		struct elf_image img;
+
+		toolbox_write("n.s", str_from(cases[i].assembly));
+		assert_int_equal(toolbox_run("gcc -nostdlib -shared -Wl,--build-id=none n.s -o n.so"), 0);
+		open_image(&img, "n.so");
+		assert_int_equal(img.id_count, cases[i].id ? 2 : 1);
+		build_id_text(&img.ids[0], text);
+		if (cases[i].id)
+			assert_string_equal(text, cases[i].id);
+		indexing_close(&img);
+	}
+}
+
 static void test_links(void **state)
 {
 	struct elf_image img;
 	struct str name;
+	uint32_t crc;
+	size_t n;
+	char *debug;
 
 	(void)state;
 	assert_int_equal(toolbox_run("cp stripped linked && objcopy --add-gnu-debuglink=debug linked"), 0);
 	open_image(&img, "linked");
-	assert_true(elf_image_debuglink(&img, &name));
+	assert_true(elf_image_debuglink(&img, &name, &crc));
 	assert_true(str_is(name, "debug"));
+	debug = toolbox_read("debug", &n);
+	assert_int_equal(crc, crc32_update(0, (struct str){debug, n}));
+	free(debug);
 	indexing_close(&img);
 	open_image(&img, "full");
-	assert_false(elf_image_debuglink(&img, &name));
+	assert_false(elf_image_debuglink(&img, &name, &crc));
 	indexing_close(&img);
 }
 
@@ -220,15 +266,34 @@ static void test_damaged_compression(void **state)
 	free(bytes);
 }
 
-static void test_relocatable(void **state)
+// What prelink leaves behind: the executable moved, its debug file did not.
+static void test_moved(void **state)
 {
+	struct frames frames;
 	struct indexing x;
+	size_t n;
+	char *bytes = toolbox_read("debug", &n);
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)bytes;
+	Elf64_Shdr *sections = (Elf64_Shdr *)(void *)(bytes + header->e_shoff);
 
 	(void)state;
-	indexing_run(&x, "p.o", NULL, NULL);
-	assert_null(x.index);
-	assert_int_equal(x.error.kind, ERR_UNSUPPORTED);
-	assert_non_null(strstr(x.error.msg, "p.o: a relocatable object (.o, .ko) has no addresses yet"));
+	for (size_t i = 1; i < header->e_shnum; i++)
+		if (sections[i].sh_addr)
+			sections[i].sh_addr += 0x10000;
+	toolbox_write("moved", (struct str){bytes, n});
+	free(bytes);
+	indexing_run(&x, "moved", "stripped", NULL);
+	assert_non_null(x.index);
+	assert_string_equal(x.warnings.text[0], "moved is laid out for other addresses than stripped, and not used");
+	uhx_lookup(x.index, toolbox_nm("full", "helper"), &frames);
+	assert_int_equal(frames.source, SOURCE_EH_FRAME);
+	uhx_lookup(x.index, toolbox_nm("full", "helper") + 0x10000, &frames);
+	assert_int_equal(frames.n, 0);
+	indexing_deinit(&x);
+	indexing_run(&x, "stripped", "debug", NULL);
+	assert_int_equal(x.warnings.n, 0);
+	uhx_lookup(x.index, toolbox_nm("full", "helper"), &frames);
+	assert_int_equal(frames.source, SOURCE_DWARF);
 	indexing_deinit(&x);
 }
 
@@ -255,8 +320,9 @@ int main(void)
 		cmocka_unit_test(test_kinds),	    cmocka_unit_test(test_elfutils_debug_file),
 		cmocka_unit_test(test_identity),    cmocka_unit_test(test_links),
 		cmocka_unit_test(test_code),	    cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_section_outside), cmocka_unit_test(test_relocatable),
+		cmocka_unit_test(test_section_outside),
 		cmocka_unit_test(test_core),	    cmocka_unit_test(test_damaged_compression),
+		cmocka_unit_test(test_notes),		cmocka_unit_test(test_moved),
 	};
 
 	return cmocka_run_group_tests(tests, setup, toolbox_teardown);

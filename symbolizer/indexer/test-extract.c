@@ -107,6 +107,25 @@ static void test_same_index(void **state)
 				     "test -s w && cmp w c"), 0);
 }
 
+// A module's debug sections are of use with their relocations only.
+static void test_module(void **state)
+{
+	(void)state;
+	toolbox_write("m.c", STR("static int twice(int x) { return x * 2; }\n"
+				 "int work(int x) { return twice(x) + twice(x + 1); }\n"
+				 "__attribute__((section(\".init.text\"))) int start(int x) { return work(x); }\n"));
+	assert_int_equal(toolbox_run("gcc -O2 -g -c m.c -o m.o && ld -r --build-id m.o -o m.ko && strip -g -o m.bare m.ko"),
+			 0);
+	extract_ok("m.ko", "m.copy");
+	dump("m.ko", "whole.txt");
+	dump("m.copy", "copy.txt");
+	assert_int_equal(toolbox_run("grep -v '^id htl' whole.txt >w && grep -v '^id htl' copy.txt >c && "
+				     "grep -q 'work at' w && cmp w c"), 0);
+	// the file's own headers, not our addresses
+	assert_int_equal(toolbox_run("readelf -SW m.copy | awk '$2 == \".init.text\" || $3 == \".init.text\"' | "
+				     "grep -q 'NOBITS *0000000000000000 '"), 0);
+}
+
 static void test_compressed_sections(void **state)
 {
 	(void)state;
@@ -173,7 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shape),	       cmocka_unit_test(test_same_index),
-		cmocka_unit_test(test_compressed_sections), cmocka_unit_test(test_other_readers),
+		cmocka_unit_test(test_module), cmocka_unit_test(test_compressed_sections), cmocka_unit_test(test_other_readers),
 		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_go_table_is_kept),
 	};
 

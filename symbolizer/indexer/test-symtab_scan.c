@@ -18,6 +18,10 @@ static const char assembly[] =
 	// a label with a size counts, one without does not; data in code neither
 	".p2align 4\nsized_label:\n nop\n nop\n.size sized_label,2\nbare_label:\n nop\n"
 	"$x:\n nop\n.size $x,1\n"
+	// mapping symbols of RISC-V and Thumb, and functions that are called alike
+	".p2align 4\n\"$xrv64i2p0_m2p0\": nop\n.size \"$xrv64i2p0_m2p0\",1\n$t.7: nop\n.size $t.7,1\n"
+	".Lkept: nop\n.size .Lkept,1\n"
+	".type \"$dispatch\",@function\n\"$dispatch\": nop\n.size \"$dispatch\",1\n"
 	// no size: up to the next symbol
 	".p2align 4\n.type open_end,@function\nopen_end:\n nop\n nop\n nop\n"
 	".type last,@function\n last:\n nop\n.size last,1\n"
@@ -96,6 +100,10 @@ static void test_labels(void **state)
 	expect(plain.index, at + 1, "sized_label");
 	expect(plain.index, at + 2, NULL); // bare_label
 	expect(plain.index, at + 3, NULL); // $x
+	at = toolbox_nm("s.so", "$dispatch");
+	expect(plain.index, at, "$dispatch");
+	for (uint64_t i = 1; i <= 3; i++)
+		expect(plain.index, at - i, NULL);
 }
 
 static void test_no_size(void **state)
@@ -106,6 +114,81 @@ static void test_no_size(void **state)
 	expect(plain.index, at, "open_end");
 	expect(plain.index, at + 2, "open_end");
 	expect(plain.index, at + 3, "last");
+}
+
+// Sections that adjoin are one stretch of code, but nobody's function goes on in the next.
+static void test_no_size_at_the_end_of_a_section(void **state)
+{
+	struct indexing x;
+	uint64_t at;
+
+	(void)state;
+	toolbox_write("e.s", STR(".section .one,\"ax\"\n.type at_end,@function\nat_end: nop\n nop\n nop\n"
+				 ".section .two,\"ax\"\n nop\n nop\n nop\n"));
+	assert_int_equal(toolbox_run("gcc -nostdlib -shared e.s -o e.so"), 0);
+	at = toolbox_nm("e.so", "at_end");
+	indexing_run(&x, "e.so", NULL, NULL);
+	expect(x.index, at + 2, "at_end");
+	expect(x.index, at + 3, NULL);
+	indexing_deinit(&x);
+}
+
+static void test_aliases(void **state)
+{
+	static const char *const lines[] = {"alias alias = __alias\n", "alias alias = _weak\n",
+					    "alias alias = local\n"};
+	char *text = NULL;
+	size_t n;
+	FILE *out = open_memstream(&text, &n);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(uhx_dump(plain.index, out, &e), 0);
+	fclose(out);
+	for (size_t i = 0; i < countof(lines); i++)
+		if (!strstr(text, lines[i]))
+			fail_msg("no '%s' in: %s", lines[i], text);
+	free(text);
+}
+
+// ppc64, first ABI: "f" is a descriptor in .opd, here one that relocations fill.
+static void test_descriptors(void **state)
+{
+	struct indexing x;
+	struct elf_image img;
+	struct err e = ERR_INIT;
+	const struct elf_section *text;
+
+	(void)state;
+	toolbox_write("d.c", STR("int f(int x) { return x * 3; }\nint g(int x) { return x * f(x) + 1; }\n"));
+	assert_int_equal(toolbox_run("clang -target powerpc64-linux-gnu -mabi=elfv1 -O1 -fno-inline "
+				     "-ffunction-sections -c d.c -o d.o"), 0);
+	assert_int_equal(indexing_image(&img, "d.o", &e), 0);
+	assert_non_null(elf_image_section(&img, ".opd"));
+	text = elf_image_section(&img, ".text.g");
+	assert_non_null(text);
+	indexing_run(&x, "d.o", NULL, NULL);
+	expect(x.index, text->header.sh_addr, "g");
+	expect(x.index, text->header.sh_addr + 8, "g");
+	expect(x.index, elf_image_section(&img, ".text.f")->header.sh_addr, "f");
+	expect(x.index, elf_image_section(&img, ".opd")->header.sh_addr, NULL);
+	indexing_deinit(&x);
+	indexing_close(&img);
+}
+
+// ARM: the lowest bit of a function's address says "Thumb", and is no part of it.
+static void test_thumb(void **state)
+{
+	struct indexing x;
+
+	(void)state;
+	toolbox_write("t.c", STR("int f(int x) { return x * 3; }\nint g(int x) { return x + 1; }\n"));
+	assert_int_equal(toolbox_run("clang -target thumbv7-linux-gnueabihf -O1 -c t.c -o t.o && "
+				     "ld.lld -shared t.o -o t.so"), 0);
+	indexing_run(&x, "t.so", NULL, NULL);
+	expect(x.index, toolbox_nm("t.so", "g") & ~UINT64_C(1), "g");
+	expect(x.index, (toolbox_nm("t.so", "f") & ~UINT64_C(1)) + 2, "f");
+	indexing_deinit(&x);
 }
 
 static void test_versions_ifunc_data(void **state)
@@ -129,6 +212,52 @@ static void test_dynsym_alone(void **state)
 	assert_int_equal(uhx_info(x.index)->quality, QUALITY_DYNSYM);
 	assert_non_null(strstr(x.report.p, "\"sources\":[\"dynsym\"]"));
 	indexing_deinit(&x);
+}
+
+// The section headers wiped out, as packers do; `wide` is where they are counted.
+static void wipe_headers(const char *from, const char *to, bool wide)
+{
+	size_t n;
+	char *bytes = toolbox_read(from, &n);
+
+	memset(bytes + (wide ? 40 : 32), 0, wide ? 8 : 4); // e_shoff
+	memset(bytes + (wide ? 60 : 48), 0, 4);		   // e_shnum, e_shstrndx
+	toolbox_write(to, (struct str){bytes, n});
+	free(bytes);
+}
+
+static void test_no_section_headers(void **state)
+{
+	static const struct {
+		const char *build;
+		bool wide;
+	} cases[] = {
+		{"gcc -nostdlib -shared -Wl,--hash-style=gnu t.c -o t.so", true},
+		{"gcc -nostdlib -shared -Wl,--hash-style=sysv t.c -o t.so", true},
+		{"clang -target mips-linux-gnu -fPIC -c t.c -o t.o && ld.lld -shared t.o -o t.so", false},
+		{"clang -target i386-linux-gnu -fPIC -c t.c -o t.o && ld.lld -shared --hash-style=gnu t.o -o t.so",
+		 false},
+	};
+
+	(void)state;
+	toolbox_write("t.c", STR("int f(int x) { return x * 3; }\nint g(int x) { return x + 1; }\n"
+				 "static int h(int x) { return x; }\nint (*p)(int) = h;\n"));
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct indexing x;
+
+		assert_int_equal(toolbox_run("%s", cases[i].build), 0);
+		wipe_headers("t.so", "w.so", cases[i].wide);
+		indexing_run(&x, "w.so", NULL, NULL);
+		if (!x.index)
+			fail_msg("%s", x.error.msg);
+		expect(x.index, toolbox_nm("t.so", "f"), "f");
+		expect(x.index, toolbox_nm("t.so", "g"), "g");
+		assert_int_equal(frames.source, SOURCE_DYNSYM);
+		uhx_lookup(x.index, toolbox_nm("t.so", "h"), &frames);
+		assert_int_not_equal(frames.source, SOURCE_DYNSYM);
+		assert_int_equal(uhx_info(x.index)->quality, QUALITY_DYNSYM);
+		indexing_deinit(&x);
+	}
 }
 
 static void test_table(void **state)
@@ -160,7 +289,10 @@ int main(void)
 		cmocka_unit_test(test_choice_among_aliases), cmocka_unit_test(test_nesting),
 		cmocka_unit_test(test_labels),		     cmocka_unit_test(test_no_size),
 		cmocka_unit_test(test_versions_ifunc_data),  cmocka_unit_test(test_dynsym_alone),
-		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_table),		     cmocka_unit_test(test_aliases),
+		cmocka_unit_test(test_descriptors),	     cmocka_unit_test(test_thumb),
+		cmocka_unit_test(test_no_size_at_the_end_of_a_section),
+		cmocka_unit_test(test_no_section_headers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -460,9 +460,9 @@ static void test_dump(void **state)
 	build(f);
 	assert_int_equal(uhx_dump(f->u, out, &e), 0);
 	fclose(out);
-	assert_non_null(strstr(text, "uhx version 1, "));
-	assert_non_null(strstr(text, "machine x86_64, quality dwarf\n2 rows, 2 functions\n"
-				     "id gnu 93ac61ec\nid htl htl-3031"));
+	assert_non_null(strstr(text, "uhx version 2, "));
+	assert_non_null(strstr(text, "machine x86_64, quality dwarf\n2 rows, 2 functions, "));
+	assert_non_null(strstr(text, "id gnu 93ac61ec\nid htl htl-3031"));
 	assert_non_null(strstr(text, "load r-x vaddr 0x1000 memsz 0x2000"));
 	assert_non_null(strstr(
 		text, "0x1139 dwarf\n    foo() [_Z3foov] at /src/a.c:4, starts at line 3\n"));
@@ -511,10 +511,10 @@ static void test_refusals(void **state)
 	refuse((struct str){b.p, b.n - 1}, ERR_BAD_INDEX,
 	       "not a sound index: its size is not what its header says (cut short?); rebuild it");
 	memcpy(&h, b.p, sizeof(h));
-	h.version = 0;
-	memcpy(b.p, &h, sizeof(h));
-	refuse(buf_str(&b), ERR_UNSUPPORTED, "index version 0, this program reads 1; rebuild it");
 	h.version = 1;
+	memcpy(b.p, &h, sizeof(h));
+	refuse(buf_str(&b), ERR_UNSUPPORTED, "index version 1, this program reads 2; rebuild it");
+	h.version = UHX_VERSION;
 	h.features = 2;
 	memcpy(b.p, &h, sizeof(h));
 	refuse(buf_str(&b), ERR_UNSUPPORTED,
@@ -552,6 +552,7 @@ static void build_small(struct fixture *f)
 					.source = SOURCE_DWARF};
 	uhx_id scope = uhx_builder_scope(f->b, &inner);
 
+	uhx_builder_alias(f->b, 1, STR("also"));
 	for (uint32_t i = 0; i < 70; i++)
 		row(f, 4 * i, 4 * i + 3, i % 3 ? scope : outer, i * 50 + 1);
 	row(f, UINT64_C(1) << 40, (UINT64_C(1) << 40) + 8, outer, 1);
@@ -573,6 +574,18 @@ static void sign(char *bytes, size_t n)
 	memcpy(bytes + offsetof(struct uhx_header, checksum), &h.checksum, sizeof(h.checksum));
 }
 
+static struct uhx *uhx_at_hand;
+
+static void count_frames(void *ctx, size_t i, const struct uhx_chain *chain)
+{
+	size_t *sum = ctx;
+	struct frame f;
+
+	assert_true(chain->n <= FRAMES_MAX && i < 300);
+	for (size_t k = 0; k < chain->n; k++)
+		*sum += uhx_spell(uhx_at_hand, chain->place[k].function, &f);
+}
+
 static void look_everywhere(struct uhx *u)
 {
 	for (uint64_t va = 0; va < 300; va++) {
@@ -589,6 +602,16 @@ static void look_everywhere(struct uhx *u)
 	uhx_lookup(u, UINT64_MAX, &frames);
 }
 
+static void look_at_many(struct uhx *u)
+{
+	uint64_t va[300];
+
+	for (size_t i = 0; i < countof(va); i++)
+		va[i] = i;
+	uhx_at_hand = u;
+	uhx_chain_many(u, va, countof(va), count_frames, &(size_t){0});
+}
+
 // Opens what is in fd; whatever comes of it must be orderly.
 static void use(int fd, FILE *nowhere, bool *ret_opened, bool *ret_sound)
 {
@@ -603,6 +626,7 @@ static void use(int fd, FILE *nowhere, bool *ret_opened, bool *ret_sound)
 	*ret_opened = true;
 	*ret_sound = uhx_verify(u, &e) == 0;
 	look_everywhere(u);
+	look_at_many(u);
 	if (uhx_dump(u, nowhere, &e))
 		assert_int_equal(e.kind, ERR_BAD_INDEX);
 	uhx_unref(u);

@@ -28,7 +28,7 @@ int uhx_builder_new(struct uhx_builder **ret, struct err *e)
 	if (string_table_init(&b->tables.strings) ||
 	    record_set_init(&b->tables.files, sizeof(uint32_t)) ||
 	    record_set_init(&b->tables.functions, sizeof(struct function_record)) ||
-	    record_set_init(&b->tables.scopes, sizeof(struct scope_record)) ||
+	    record_log_init(&b->tables.scopes, sizeof(struct scope_record)) ||
 	    record_set_init(&b->tables.aliases, sizeof(struct alias_record)))
 		return err_nomem(e);
 	*ret = steal_ptr(b);
@@ -42,7 +42,7 @@ void uhx_builder_free(struct uhx_builder *b)
 	string_table_deinit(&b->tables.strings);
 	record_set_deinit(&b->tables.files);
 	record_set_deinit(&b->tables.functions);
-	record_set_deinit(&b->tables.scopes);
+	record_log_deinit(&b->tables.scopes);
 	record_set_deinit(&b->tables.aliases);
 	free(b->rows);
 	free(b);
@@ -90,6 +90,13 @@ static uhx_id put_record(struct uhx_builder *b, struct record_set *set, const vo
 	return id ? id : fail_nomem(b);
 }
 
+static uhx_id put_scope(struct uhx_builder *b, const struct scope_record *record)
+{
+	uhx_id id = failed(b) ? 0 : record_log_put(&b->tables.scopes, record);
+
+	return id ? id : fail_nomem(b);
+}
+
 uhx_id uhx_builder_file(struct uhx_builder *b, struct str path)
 {
 	uint32_t string = uhx_builder_string(b, path);
@@ -111,6 +118,11 @@ uhx_id uhx_builder_function(struct uhx_builder *b, const struct uhx_function *f)
 static bool is_id(const struct record_set *set, uhx_id id)
 {
 	return id < set->n;
+}
+
+static bool is_scope(const struct uhx_builder *b, uhx_id id)
+{
+	return id < b->tables.scopes.n;
 }
 
 void uhx_builder_alias(struct uhx_builder *b, uhx_id function, struct str name)
@@ -140,7 +152,7 @@ uhx_id uhx_builder_scope(struct uhx_builder *b, const struct uhx_scope *s)
 	};
 
 	if (!s->function || !is_id(&b->tables.functions, s->function) ||
-	    !is_id(&b->tables.scopes, s->parent) || !is_id(&b->tables.files, s->call_file) ||
+	    !is_scope(b, s->parent) || !is_id(&b->tables.files, s->call_file) ||
 	    (unsigned)s->source >= SOURCE_COUNT)
 		return 0;
 	if (s->parent) {
@@ -151,7 +163,7 @@ uhx_id uhx_builder_scope(struct uhx_builder *b, const struct uhx_scope *s)
 			return s->parent;
 		record.depth = (uint16_t)(outer + 1);
 	}
-	return put_record(b, &b->tables.scopes, &record);
+	return put_scope(b, &record);
 }
 
 // Line tables repeat a line for each view, statement or column that was dropped on the way here.
@@ -170,7 +182,7 @@ static bool extends_last(struct uhx_builder *b, const struct uhx_row *row)
 void uhx_builder_row(struct uhx_builder *b, const struct uhx_row *row)
 {
 	if (failed(b) || row->end <= row->start || row->end - row->start > UHX_ROW_BYTES_MAX ||
-	    !row->scope || !is_id(&b->tables.scopes, row->scope) ||
+	    !row->scope || !is_scope(b, row->scope) ||
 	    !is_id(&b->tables.files, row->file))
 		return;
 	if (extends_last(b, row))

@@ -94,6 +94,7 @@ struct uhx_counts {
 	uint64_t rows;
 	uint64_t functions;
 	uint64_t bytes;
+	uint64_t cold_bytes; /* of them, what only columns, demangled names and aliases need */
 	bool sources[SOURCE_COUNT]; /* which sources own at least one row */
 };
 

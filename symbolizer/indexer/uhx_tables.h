@@ -6,6 +6,7 @@
 #ifndef SYMBOLIZER_INDEXER_UHX_TABLES_H
 #define SYMBOLIZER_INDEXER_UHX_TABLES_H
 
+#include "symbolizer/indexer/record_log.h"
 #include "symbolizer/indexer/string_table.h"
 
 struct function_record {
@@ -33,13 +34,13 @@ struct uhx_tables {
 	struct string_table strings;
 	struct record_set files;     /* uint32_t: string */
 	struct record_set functions; /* struct function_record */
-	struct record_set scopes;    /* struct scope_record */
+	struct record_log scopes;    /* struct scope_record */
 	struct record_set aliases;   /* struct alias_record */
 };
 
 static inline const struct scope_record *uhx_tables_scope(const struct uhx_tables *t, uint32_t id)
 {
-	return (const struct scope_record *)record_set_at(&t->scopes, id);
+	return (const struct scope_record *)record_log_at(&t->scopes, id);
 }
 
 #endif

@@ -4,58 +4,19 @@
 #include "base/digest.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "base/pb.h"
-#include "symbolizer/indexer/demangle.h"
 #include "symbolizer/indexer/uhx_blocks.h"
+#include "symbolizer/indexer/uhx_names.h"
+#include "symbolizer/indexer/uhx_places.h"
 #include <string.h>
-
-// From the builder's ids to those in the file; 0: not written yet.
-struct id_map {
-	uint32_t *to;
-	size_t n;
-	size_t cap;
-};
 
 struct uhx_writer {
 	struct uhx_tables *tables;
+	struct uhx_names names;
+	struct uhx_nodes nodes;
+	struct uhx_places places;
 	struct uhx_blocks rows;
-	struct id_map string_map; // to offsets in `strings`
-	struct id_map file_map;
-	struct id_map function_map;
-	struct id_map scope_map;
-	struct buf strings;
-	struct buf files;
-	struct buf functions;
-	struct buf scopes;
-	struct buf demangled; // scratch
 	bool sources[SOURCE_COUNT];
-	bool nomem;
 };
-
-// Makes room for ids below n.
-static int id_map_grow(struct id_map *m, size_t n)
-{
-	if (n <= m->n)
-		return 0;
-	if (mem_grow(&m->to, &m->cap, n, sizeof(*m->to), UINT32_MAX))
-		return -1;
-	memset(m->to + m->n, 0, (n - m->n) * sizeof(*m->to));
-	m->n = n;
-	return 0;
-}
-
-// Entry 0 of each table is all zero: "none".
-static void start_tables(struct uhx_writer *w)
-{
-	const struct uhx_scope_entry no_scope = {0};
-	const struct uhx_function_entry no_function = {0};
-	const uint32_t no_file = 0;
-
-	buf_append_c(&w->strings, 0);
-	buf_append(&w->scopes, &no_scope, sizeof(no_scope));
-	buf_append(&w->functions, &no_function, sizeof(no_function));
-	buf_append(&w->files, &no_file, sizeof(no_file));
-}
 
 int uhx_writer_new(struct uhx_tables *tables, struct uhx_writer **ret, struct err *e)
 {
@@ -64,18 +25,10 @@ int uhx_writer_new(struct uhx_tables *tables, struct uhx_writer **ret, struct er
 	if (!w)
 		return err_nomem(e);
 	w->tables = tables;
-	uhx_blocks_init(&w->rows);
-	w->strings = BUF_INIT(UINT32_MAX);
-	w->files = BUF_INIT(sizeof(uint32_t) * (size_t)UINT32_MAX);
-	w->functions = BUF_INIT(sizeof(struct uhx_function_entry) * (size_t)UINT32_MAX);
-	w->scopes = BUF_INIT(sizeof(struct uhx_scope_entry) * (size_t)UINT32_MAX);
-	w->demangled = BUF_INIT(DEMANGLE_OUT_MAX);
-	if (id_map_grow(&w->string_map, tables->strings.n) ||
-	    id_map_grow(&w->file_map, tables->files.n) ||
-	    id_map_grow(&w->function_map, tables->functions.n) ||
-	    id_map_grow(&w->scope_map, tables->scopes.n))
+	uhx_blocks_init(&w->rows, &w->nodes);
+	if (uhx_names_init(&w->names, tables) ||
+	    uhx_places_init(&w->places, tables, &w->names, &w->nodes))
 		return err_nomem(e);
-	start_tables(w);
 	*ret = steal_ptr(w);
 	return 0;
 }
@@ -85,134 +38,24 @@ void uhx_writer_free(struct uhx_writer *w)
 	if (!w)
 		return;
 	uhx_blocks_deinit(&w->rows);
-	free(w->string_map.to);
-	free(w->file_map.to);
-	free(w->function_map.to);
-	free(w->scope_map.to);
-	buf_deinit(&w->strings);
-	buf_deinit(&w->files);
-	buf_deinit(&w->functions);
-	buf_deinit(&w->scopes);
-	buf_deinit(&w->demangled);
+	uhx_places_deinit(&w->places);
+	uhx_names_deinit(&w->names);
+	free(w->nodes.items);
 	free(w);
-}
-
-static uint32_t string_offset(struct uhx_writer *w, uint32_t id)
-{
-	struct str s;
-
-	if (!id)
-		return 0;
-	if (id_map_grow(&w->string_map, w->tables->strings.n)) {
-		w->nomem = true;
-		return 0;
-	}
-	if (!w->string_map.to[id]) {
-		s = string_table_at(&w->tables->strings, id);
-		w->string_map.to[id] = (uint32_t)w->strings.n;
-		pb_put_varint(&w->strings, s.n);
-		buf_append_str(&w->strings, s);
-	}
-	return w->string_map.to[id];
-}
-
-static uint32_t file_id(struct uhx_writer *w, uint32_t id)
-{
-	uint32_t string;
-	uint32_t entry;
-
-	if (!id)
-		return 0;
-	if (!w->file_map.to[id]) {
-		memcpy(&string, record_set_at(&w->tables->files, id), sizeof(string));
-		entry = string_offset(w, string);
-		w->file_map.to[id] = (uint32_t)(w->files.n / sizeof(entry));
-		buf_append(&w->files, &entry, sizeof(entry));
-	}
-	return w->file_map.to[id];
-}
-
-// The string to show for a function; 0 where that is its linkage name.
-static uint32_t display_of(struct uhx_writer *w, const struct function_record *f)
-{
-	bool failed = false;
-	uint32_t id;
-
-	if (f->display)
-		return f->display == f->linkage ? 0 : f->display;
-	buf_clear(&w->demangled);
-	if (!demangle(string_table_at(&w->tables->strings, f->linkage), &w->demangled)) {
-		w->nomem = w->nomem || w->demangled.nomem;
-		return 0;
-	}
-	id = string_table_put(&w->tables->strings, buf_str(&w->demangled), &failed);
-	w->nomem = w->nomem || failed;
-	return id == f->linkage ? 0 : id;
-}
-
-static uint32_t function_id(struct uhx_writer *w, uint32_t id)
-{
-	if (!id)
-		return 0;
-	if (!w->function_map.to[id]) {
-		struct function_record f;
-		struct uhx_function_entry entry;
-
-		memcpy(&f, record_set_at(&w->tables->functions, id), sizeof(f));
-		entry.linkage = string_offset(w, f.linkage);
-		entry.display = string_offset(w, display_of(w, &f));
-		entry.start_line = f.start_line;
-		w->function_map.to[id] = (uint32_t)(w->functions.n / sizeof(entry));
-		buf_append(&w->functions, &entry, sizeof(entry));
-	}
-	return w->function_map.to[id];
-}
-
-static void put_scope(struct uhx_writer *w, uint32_t id)
-{
-	const struct scope_record *s = uhx_tables_scope(w->tables, id);
-	struct uhx_scope_entry entry = {
-		.function = function_id(w, s->function),
-		.parent = w->scope_map.to[s->parent],
-		.call_file = file_id(w, s->call_file),
-		.call_line = s->call_line,
-		.call_column = s->call_column,
-		.source = (uint8_t)s->source,
-	};
-
-	w->scope_map.to[id] = (uint32_t)(w->scopes.n / sizeof(entry));
-	buf_append(&w->scopes, &entry, sizeof(entry));
-}
-
-// Outer scopes first: a parent's id is smaller than its child's.
-static uint32_t scope_id(struct uhx_writer *w, uint32_t id)
-{
-	uint32_t chain[FRAMES_MAX];
-	size_t n = 0;
-
-	for (uint32_t s = id; s && !w->scope_map.to[s];
-	     s = uhx_tables_scope(w->tables, s)->parent) {
-		if (n == FRAMES_MAX)
-			break;
-		chain[n++] = s;
-	}
-	while (n > 0)
-		put_scope(w, chain[--n]);
-	return w->scope_map.to[id];
 }
 
 int uhx_writer_row(void *ctx, uint64_t start, uint64_t end, const struct uhx_row *row)
 {
 	struct uhx_writer *w = ctx;
-	struct uhx_content content = {.value = {
-		[UHX_COLUMN_SCOPE] = scope_id(w, row->scope),
-		[UHX_COLUMN_FILE] = file_id(w, row->file),
-		[UHX_COLUMN_LINE] = row->line,
-		[UHX_COLUMN_COLUMN] = row->column,
-	}};
+	struct uhx_content content = {
+		.node = uhx_places_node(&w->places, row->scope, row->file),
+		.line = row->line,
+		.column = row->column <= UINT16_MAX ? row->column : 0,
+	};
 
 	w->sources[uhx_tables_scope(w->tables, row->scope)->source] = true;
-	uhx_blocks_add(&w->rows, start, end, &content);
+	if (content.node)
+		uhx_blocks_add(&w->rows, start, end, &content);
 	return 0;
 }
 
@@ -223,11 +66,14 @@ struct part {
 
 static int check_buffers(const struct uhx_writer *w, struct err *e)
 {
-	const struct buf *all[] = {&w->rows.segments, &w->rows.keys, &w->rows.offsets,
-				   &w->rows.blocks,   &w->strings,   &w->files,
-				   &w->functions,     &w->scopes};
+	const struct buf *all[] = {
+		&w->rows.segments,	  &w->rows.samples,	 &w->rows.keys,
+		&w->rows.offsets,	  &w->rows.blocks,	 &w->rows.column_offsets,
+		&w->rows.columns,	  &w->names.functions,	 &w->names.strings.bytes,
+		&w->names.displays,	  &w->names.aliases,	 &w->names.cold_strings.bytes,
+	};
 
-	if (w->nomem)
+	if (w->names.nomem || w->places.nomem)
 		return err_nomem(e);
 	for (size_t i = 0; i < countof(all); i++) {
 		if (buf_check(all[i], "the index", e))
@@ -256,6 +102,16 @@ static uint64_t lay_out(struct part *parts, size_t n)
 		at = s->offset + bytes.n;
 	}
 	return at;
+}
+
+static uint64_t cold_size(const struct part *parts, size_t n)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (parts[i].section.kind >= UHX_COLD)
+			sum += parts[i].bytes->n;
+	return sum;
 }
 
 static int write_parts(const struct part *parts, size_t n, const struct buf *head, int fd,
@@ -307,7 +163,7 @@ static void put_head(struct buf *head, struct uhx_header h, const struct part *p
 }
 
 static int write_file(const struct uhx_writer *w, const struct uhx_meta *meta, int fd,
-		      const struct buf *ids, uint64_t *ret_size, struct err *e)
+		      const struct buf *ids, uint64_t *ret_size, uint64_t *ret_cold, struct err *e)
 {
 	const size_t headers_size = meta->headers.n * sizeof(*meta->headers.p);
 	const struct buf headers = {.p = (char *)(uintptr_t)meta->headers.p, .n = headers_size};
@@ -316,14 +172,19 @@ static int write_file(const struct uhx_writer *w, const struct uhx_meta *meta, i
 		{{.kind = UHX_PROGRAM_HEADERS, .entry_size = sizeof(*meta->headers.p)}, &headers},
 		{{.kind = UHX_SEGMENTS, .entry_size = sizeof(struct uhx_segment)},
 		 &w->rows.segments},
+		{{.kind = UHX_SAMPLES, .entry_size = sizeof(uint32_t)}, &w->rows.samples},
 		{{.kind = UHX_KEYS, .entry_size = sizeof(uint32_t)}, &w->rows.keys},
 		{{.kind = UHX_BLOCK_OFFSETS, .entry_size = sizeof(uint32_t)}, &w->rows.offsets},
 		{{.kind = UHX_BLOCKS, .entry_size = 1}, &w->rows.blocks},
-		{{.kind = UHX_SCOPES, .entry_size = sizeof(struct uhx_scope_entry)}, &w->scopes},
 		{{.kind = UHX_FUNCTIONS, .entry_size = sizeof(struct uhx_function_entry)},
-		 &w->functions},
-		{{.kind = UHX_FILES, .entry_size = sizeof(uint32_t)}, &w->files},
-		{{.kind = UHX_STRINGS, .entry_size = 1}, &w->strings},
+		 &w->names.functions},
+		{{.kind = UHX_STRINGS, .entry_size = 1}, &w->names.strings.bytes},
+		{{.kind = UHX_COLUMN_OFFSETS, .entry_size = sizeof(uint32_t)},
+		 &w->rows.column_offsets},
+		{{.kind = UHX_COLUMNS, .entry_size = 1}, &w->rows.columns},
+		{{.kind = UHX_DISPLAYS, .entry_size = sizeof(uint32_t)}, &w->names.displays},
+		{{.kind = UHX_ALIASES, .entry_size = sizeof(struct uhx_alias)}, &w->names.aliases},
+		{{.kind = UHX_COLD_STRINGS, .entry_size = 1}, &w->names.cold_strings.bytes},
 	};
 	uint64_t file_size = lay_out(parts, countof(parts));
 	struct buf head = BUF_INIT(KIB(16));
@@ -335,6 +196,7 @@ static int write_file(const struct uhx_writer *w, const struct uhx_meta *meta, i
 		result = write_parts(parts, countof(parts), &head, fd, e);
 	buf_deinit(&head);
 	*ret_size = file_size;
+	*ret_cold = cold_size(parts, countof(parts));
 	return result;
 }
 
@@ -356,22 +218,25 @@ int uhx_writer_finish(struct uhx_writer *w, const struct uhx_meta *meta, int fd,
 {
 	struct buf ids = BUF_INIT(UHX_IDS_MAX * sizeof(struct uhx_build_id));
 	uint64_t size = 0;
+	uint64_t cold = 0;
 	int result;
 
 	uhx_blocks_finish(&w->rows);
+	uhx_names_finish(&w->names);
 	put_ids(&ids, meta);
 	result = buf_check(&ids, "the index's build-IDs", e);
 	if (!result)
 		result = check_buffers(w, e);
 	if (!result)
-		result = write_file(w, meta, fd, &ids, &size, e);
+		result = write_file(w, meta, fd, &ids, &size, &cold, e);
 	buf_deinit(&ids);
 	if (result)
 		return -1;
 	*ret = (struct uhx_counts){
 		.rows = w->rows.rows,
-		.functions = w->functions.n / sizeof(struct uhx_function_entry) - 1,
+		.functions = w->names.functions.n / sizeof(struct uhx_function_entry) - 1,
 		.bytes = size,
+		.cold_bytes = cold,
 	};
 	memcpy(ret->sources, w->sources, sizeof(ret->sources));
 	return 0;

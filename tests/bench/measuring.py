@@ -5,20 +5,28 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import time
 
-DEADLINE = 120  # seconds, of one measured program
+QUICK = bool(os.environ.get("BENCH_QUICK"))
+START = time.monotonic()
+DEADLINE = 600  # seconds, of one measured program
+
+
+def say(text):
+    print(f"bench: {time.monotonic() - START:5.1f} s: {text}", file=sys.stderr, flush=True)
 
 
 class Cost:
-    """What one run took. Memory is the peak of the largest process, in MB (10^6)."""
+    """What one run took. Memory is the peak of the largest process, anonymous without mapped files, in MB (10^6)."""
 
     def __init__(self, report):
-        wall, user, system, kib, status = report.split()
+        wall, user, system, kib, anonymous_kib, status = report.split()
         self.wall = float(wall)
         self.cpu = float(user) + float(system)
         self.user = float(user)
         self.memory = int(kib) * 1024 / 1e6
+        self.anonymous = int(anonymous_kib) * 1024 / 1e6
         self.ok = status == "0"
 
 
@@ -41,29 +49,74 @@ class Meter:
         return cost
 
 
-class Job:
-    """One competitor: how to run it, how often at most, over how many items (its figures are scaled to all)."""
+def forget(path):
+    """Drops a file from the page cache, so that the next to read it has to go to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(fd)
 
-    def __init__(self, label, argv, stdin=None, rounds=99, scale=1, output=None):
+
+class Job:
+    """One competitor: how to run it, how often at most, over how many items (its figures are scaled to all);
+    cold: the file that each run has to read from disk."""
+
+    def __init__(self, label, argv, stdin=None, rounds=99, scale=1, output=None, cold=None):
         self.label, self.argv, self.stdin = label, argv, stdin
-        self.rounds, self.scale, self.output = rounds, scale, output
+        self.rounds, self.scale, self.output, self.cold = rounds, scale, output, cold
         self.costs = []
+
+    def run(self, meter):
+        if self.cold:
+            forget(self.cold)
+        self.costs.append(meter.run(self.argv, self.stdin))
+
+    def warm_up(self, meter):
+        meter.run(self.argv, self.stdin)
+
+
+class Gauge(Job):
+    """A program that measures inside itself and tells on stdout; read: from that text to {name: number}."""
+
+    def __init__(self, label, argv, read, **more):
+        super().__init__(label, argv, **more)
+        self.read = read
+        self.told = []
+
+    def run(self, meter):
+        if self.cold:
+            forget(self.cold)
+        with open(self.stdin or os.devnull, "rb") as source:
+            done = subprocess.run(list(map(str, self.argv)), stdin=source, capture_output=True, text=True,
+                                  timeout=DEADLINE, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(map(str, self.argv))} failed: {done.stderr[-500:]}")
+        self.told.append(self.read(done.stdout))
+
+    def warm_up(self, meter):
+        """It does so itself."""
+
+    def median(self, name):
+        values = [told[name] for told in self.told if told.get(name) is not None]
+        return statistics.median(values) if values else None
 
 
 def compete(meter, jobs, rounds):
     """Runs the jobs in turn, `rounds` times, after one unmeasured run of those that are quick."""
     for job in jobs:
-        if job.rounds > 1:
-            meter.run(job.argv, job.stdin)
+        if job.rounds > 1 and not job.cold:
+            job.warm_up(meter)
     for number in range(rounds):
         for job in jobs:
             if number < job.rounds:
-                job.costs.append(meter.run(job.argv, job.stdin))
+                job.run(meter)
     return jobs
 
 
 def median(job, what):
-    return statistics.median(getattr(cost, what) for cost in job.costs) * (1 if what == "memory" else job.scale)
+    return statistics.median(getattr(cost, what) for cost in job.costs) * (1 if what in ("memory", "anonymous") else job.scale)
 
 
 def spread(job):
@@ -86,7 +139,7 @@ class Table:
 
     def __init__(self, title, columns, note=""):
         self.title, self.columns, self.note = title, columns, note
-        self.rows = []
+        self.rows = []  # (label, values)
         self.remarks = []
 
     def add(self, label, *values):
@@ -95,9 +148,18 @@ class Table:
     def add_job(self, job, *more):
         self.add(job.label, median(job, "wall") * 1e3, median(job, "cpu") * 1e3, median(job, "memory"), *more)
 
+    def ours(self, column):
+        return self.rows[0][1][self.columns.index(column)]
+
+    def rivals(self, column):
+        """(value, label) of the others, best first."""
+        values = [(values[self.columns.index(column)], label) for label, values in self.rows[1:]]
+        return sorted(pair for pair in values if isinstance(pair[0], float))
+
     def ratio(self, values, column):
         ours = self.rows[0][1][column]
-        return values[column] / ours if isinstance(ours, float) and ours else None
+        both = isinstance(ours, float) and isinstance(values[column], float)
+        return values[column] / ours if both and ours else None
 
     def cell(self, index, values, column):
         ratio = self.ratio(values, column) if index else None
@@ -123,12 +185,15 @@ class Table:
         return found
 
     def lead(self):
-        """(ratio, sentence) of the nearest competitor's wall time."""
+        """(ratio, sentence) of the nearest competitor's time, which is the first column."""
         ratios = [(self.ratio(values, 0), label) for label, values in self.rows[1:]]
         return [(ratio, f"{self.title}: {label} takes {number(ratio)} times as long") for ratio, label in ratios if ratio]
 
 
 def number(value):
+    """Three digits that count; text as it is; a dash where there is nothing to tell."""
+    if value is None:
+        return "–"
     if isinstance(value, str):
         return value
     if value >= 1000:

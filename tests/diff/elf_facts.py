@@ -69,12 +69,14 @@ class Symbols:
 
 
 def sections(elf):
-    """(name, type, flags, address, offset, size) of each section of a 64-bit little-endian file."""
+    """(name, type, flags, address, offset, size) of each section."""
     with open(elf, "rb") as file:
         head = file.read(64)
-        table, (size, count, names) = struct.unpack_from("<Q", head, 40)[0], struct.unpack_from("<HHH", head, 58)
+        order, wide = "<" if head[5] == 1 else ">", head[4] == 2
+        table = struct.unpack_from(order + ("Q" if wide else "I"), head, 40 if wide else 32)[0]
+        size, count, names = struct.unpack_from(order + "HHH", head, 58 if wide else 46)
         file.seek(table)
-        raw = [struct.unpack("<IIQQQQIIQQ", file.read(size)) for _ in range(count)]
+        raw = [struct.unpack(order + ("IIQQQQIIQQ" if wide else "10I"), file.read(size)) for _ in range(count)]
         file.seek(raw[names][4])
         text = file.read(raw[names][5])
     return [(text[s[0]:text.index(b"\0", s[0])].decode(), *s[1:6]) for s in raw]

@@ -9,8 +9,8 @@ from harness import build_id, free_port, main, program, run, symbols, test
 COMMANDS = ("upload", "extract", "build-id", "find", "addr2line", "symbolize", "top", "index", "status", "missing")
 
 
-def unhex(*argv, server=None):
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("UNHEX_", "DEBUGINFOD_"))}
+def unhex(*argv, server=None, env=()):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("UNHEX_", "DEBUGINFOD_"))} | dict(env)
     if server:
         env["UNHEX_SERVER"] = server
     return subprocess.run([program("unhex"), *map(str, argv)], capture_output=True, text=True, env=env, check=False, timeout=120)
@@ -79,6 +79,21 @@ def exit_codes(case):
     assert unhex("status", build_id(full), server=server.url).returncode == 0
     found = unhex("find", "debuginfo", "77" * 20, server=server.url)
     assert found.returncode == 3, found
+
+
+@test
+def libraries_when_needed(case):
+    """what only talks to servers is loaded when a command does; where it is missing, that says what to install"""
+    full = case.compile("shapes.cc", "shapes", "-O2", "-g", compiler="g++")
+    os.mkdir(case.path("broken"))
+    for name in ("libcurl.so.4", "libdebuginfod.so.1"):
+        with open(os.path.join(case.path("broken"), name), "wb") as out:
+            out.write(b"no library")
+    env = {"LD_LIBRARY_PATH": case.path("broken")}
+    assert unhex("addr2line", "-e", full, "0x1", env=env).returncode == 0
+    for library, argv in (("libcurl.so.4", ("status", "77" * 20)), ("libdebuginfod.so.1", ("find", "debuginfo", "77" * 20))):
+        done = unhex(*argv, server="http://127.0.0.1:1", env=env)
+        assert done.returncode == 1 and library in done.stderr and "Debian's package" in done.stderr, done
 
 
 @test

@@ -4,6 +4,7 @@
 import gzip
 import os
 import shutil
+import struct
 
 import pprof_writer
 from harness import build_id, main, run, symbols, test
@@ -51,6 +52,37 @@ def answers_survive(case):
     assert lines[-1][0] == "main", lines
 
 
+def indexes(server):
+    """The paths of the server's indexes."""
+    return [os.path.join(folder, name) for folder, _, names in os.walk(server.data_dir) for name in names
+            if name.endswith(".uhx")]
+
+
+def version_of(path):
+    with open(path, "rb") as index:
+        return struct.unpack("<8xI", index.read(12))[0]
+
+
+@test
+def index_of_an_older_version_is_rebuilt(case):
+    """an index that an earlier release wrote is built again when it is met, and answers"""
+    full = case.compile("shapes.cc", "shapes.full", "-O2", "-g", compiler="g++")
+    server = case.server()
+    case.unhex("upload", "--wait", full, server=server)
+    server.stop()
+    (path,) = indexes(server)
+    current = version_of(path)
+    with open(path, "r+b") as index:
+        index.seek(8)
+        index.write(struct.pack("<I", current - 1))
+    server.start()
+    address, _ = symbols(full)["plain_c_function"]
+    module = server.symbolize([{"build_id": build_id(full), "addresses": [hex(address)]}])[0]
+    assert module["addresses"][0]["frames"][0]["function"] == "plain_c_function", module
+    assert [version_of(p) for p in indexes(server)] == [current]
+    assert "index_outdated" in server.log_text(), server.log_text()
+
+
 @test
 def lost_index_is_rebuilt(case):
     """an address never asked before is answered from a new index, made of the blob"""
@@ -58,10 +90,8 @@ def lost_index_is_rebuilt(case):
     server = case.server()
     case.unhex("upload", "--wait", full, server=server)
     server.stop()
-    for folder, _, names in os.walk(server.data_dir):
-        for name in names:
-            if name.endswith(".uhx"):
-                os.unlink(os.path.join(folder, name))
+    for path in indexes(server):
+        os.unlink(path)
     server.start()
     address, _ = symbols(full)["plain_c_function"]
     module = server.symbolize([{"build_id": build_id(full), "addresses": [hex(address)]}])[0]

@@ -4,29 +4,11 @@
  * The last four bytes say where go:func.* is. What comes out must make an index that opens.
  */
 #include "symbolizer/indexer/gopclntab.h"
-#include "symbolizer/uhx_reader.h"
-
-#include <stdlib.h>
-#include <sys/mman.h>
+#include "tests/fuzz/write_index.h"
 
 enum { TABLE_VADDR = 0x10000, DATA_VADDR = 0x40000000, TEXT_VADDR = 0x1000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void write_index(struct uhx_builder *b)
-{
-	struct uhx_meta meta = {.quality = QUALITY_GOPCLNTAB, .machine = STR("any")};
-	struct uhx_counts counts;
-	struct err e = ERR_INIT;
-	struct uhx *u = NULL;
-	int fd = memfd_create("uhx", MFD_CLOEXEC);
-
-	if (fd < 0 || uhx_builder_write(b, &meta, fd, &counts, &e) || uhx_open_fd(fd, &u, &e) ||
-	    uhx_verify(u, &e))
-		abort();
-	uhx_unref(u);
-	close(fd);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -48,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(&gofunc, data + size - sizeof(gofunc), sizeof(gofunc));
 	in.gofunc_vaddr = gofunc;
 	if (gopclntab_index(&in, b, &counts, &e) == 0)
-		write_index(b);
+		write_index(b, QUALITY_GOPCLNTAB);
 	else if (e.kind != ERR_BAD_ELF && e.kind != ERR_UNSUPPORTED && e.kind != ERR_TOO_LARGE)
 		abort();
 	uhx_builder_free(b);

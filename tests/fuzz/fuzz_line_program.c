@@ -6,11 +6,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int touch(void *ctx, const struct line_row *row)
+static int touch(void *ctx, const struct line_row *rows, size_t n)
 {
 	uint64_t *sum = ctx;
 
-	*sum += row->address + row->file + row->line + row->column;
+	for (size_t i = 0; i < n; i++)
+		*sum += rows[i].address + rows[i].file + rows[i].line + rows[i].column;
 	return 0;
 }
 

@@ -31,11 +31,11 @@ static void sign(uint8_t *bytes, size_t n)
 static void look_up(const struct uhx_view *v, uint64_t va)
 {
 	static struct frames frames;
-	struct uhx_position row;
+	struct uhx_hit hit;
 
-	if (!uhx_view_find(v, va, &row))
+	if (!uhx_view_find(v, va, &hit))
 		return;
-	uhx_view_chain(v, &row, &frames);
+	uhx_view_chain(v, &hit, &frames);
 	if (frames.n > FRAMES_MAX || frames.source >= SOURCE_COUNT)
 		abort();
 	for (size_t i = 0; i < frames.n; i++)

@@ -97,6 +97,8 @@ static int fake_lookup(void *ctx, const struct module *m, uint64_t va, struct fr
 		fake_plain(f, SOURCE_SYMTAB, "plain", 0, ret);
 	else if (va == 0x1300)
 		fake_plain(f, SOURCE_GOPCLNTAB, "main.work", 7, ret);
+	else if (va >= 0x1500 && va < 0x1600)
+		fake_plain(f, SOURCE_EH_FRAME, "fun_0x1500", 0, ret);
 	else if (va == 0x1400)
 		return err_set(e, ERR_DB, "the result cache is gone");
 	return 0;

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Where names come from beside DWARF, and files that are no x86-64 executables."""
+import json
+import os
+import re
+
+from harness import ROOT, SUBJECTS, build_id, main, need, program, run, symbols, test
+
+
+def index(case, *files):
+    out = case.path(os.path.basename(files[0]) + ".uhx")
+    run(program("unhex-indexer"), "-o", out, *files)
+    return out
+
+
+def resolve(case, uhx, addresses):
+    """address -> what addr2line --json says of it"""
+    done = case.unhex("addr2line", "--json", "--index", uhx, input="".join(f"{a:#x}\n" for a in addresses))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    return {int(a["address"], 16): a for a in answers}
+
+
+@test
+def plt_names(case):
+    """a program's stubs are called what objdump calls them, stripped or with its debug file"""
+    full = case.compile("busy.c", "busy", "-O2", "-g", "-fcf-protection=full", "-Wl,-z,ibtplt")
+    run("objcopy", "--only-keep-debug", full, full + ".debug")
+    run("strip", "-o", full + ".bare", full)
+    text = run("objdump", "-d", full).stdout
+    stubs = {int(a, 16): n for a, n in re.findall(r"^([0-9a-f]+) <(.*@plt)>:$", text, re.M)}
+    assert len(stubs) > 2, stubs
+    for files in ((full,), (full + ".bare",), (full + ".bare", full + ".debug")):
+        found = resolve(case, index(case, *files), stubs)
+        for address, name in stubs.items():
+            assert found[address]["source"] == "plt", (files, found[address])
+            assert found[address]["frames"][0]["function"] == name, (files, name, found[address])
+
+
+@test
+def stripped(case):
+    """nothing but .eh_frame: the server says where the function starts, and that it is no more than that"""
+    full = case.compile("busy.c", "busy", "-O2", "-g", "-rdynamic")
+    bare = case.path("bare")
+    run("strip", "-o", bare, full)
+    static = {n: a for n, a in symbols(full).items() if n not in run("nm", "-D", full).stdout and a[1] > 16}
+    assert static, symbols(full)
+    ident = build_id(full)
+    server = case.server()
+    answer = server.request("PUT", f"/v1/debuginfo/{ident}?type=executable&wait=30", body=open(bare, "rb").read())
+    assert answer.status == 201, answer
+    for name, (start, size) in static.items():
+        module = server.symbolize([{"build_id": ident, "addresses": [hex(start), hex(start + size - 1)]}])[0]
+        for a in module["addresses"]:
+            assert a["source"] in ("eh_frame", "dynsym"), (name, a)
+        functions = {f["function"] for a in module["addresses"] for f in a["frames"]}
+        assert len(functions) == 1, (name, module)
+    sources = case.unhex("addr2line", "--json", "--index", index(case, bare), hex(min(static.values())[0]))
+    assert json.loads(sources.stdout)["frames"], sources.stdout
+
+
+@test
+def kernel_module(case):
+    """a relocatable object with a build-ID: uploaded, indexed, named as eu-addr2line names it"""
+    need("eu-addr2line", "ld")
+    obj = case.compile("freestanding.c", "m.o", "-c", "-O2", "-g", "-ffunction-sections", "-ffreestanding")
+    module = case.path("m.ko")
+    run("ld", "-r", "--build-id", "-o", module, obj)
+    ident = build_id(module)
+    server = case.server()
+    answer = server.request("PUT", f"/v1/debuginfo/{ident}?type=debuginfo&wait=30", body=open(module, "rb").read())
+    assert answer.status == 201, answer
+    sections = json.loads(run(program("unhex-indexer"), "--probe", module).stdout)["sections"]
+    code = [s for s in sections if s["flags"] & 4 and s["size"]]
+    assert len(code) >= 3 and len({s["addr"] for s in code}) == len(code), code
+    addresses = [a for s in code for a in range(s["addr"], s["addr"] + s["size"], 3)]
+    answers = server.symbolize([{"build_id": ident, "addresses": [hex(a) for a in addresses]}])[0]["addresses"]
+    compared = 0
+    for a in answers:
+        lines = run("eu-addr2line", "-f", "-i", "-e", module, a["address"]).stdout.splitlines()
+        theirs = [(re.split(r"[. ]", lines[i])[0], ":".join(lines[i + 1].split(" ")[0].split(":")[:2])) for i in range(0, len(lines), 2)]
+        ours = [(f["function"].split(".")[0], f"{f['file']}:{f['line']}") for f in a["frames"]]
+        if not ours:
+            assert theirs[0][0] == "??", (a, theirs)
+            continue
+        assert ours == theirs, (a["address"], ours, theirs)
+        compared += 1
+    assert compared > 100, compared
+
+
+@test
+def objects_without_an_identity(case):
+    """an object that no build-ID names is not taken"""
+    obj = case.compile("freestanding.c", "m.o", "-c", "-g")
+    ident = case.unhex("build-id", obj).stdout.split()[-1]
+    answer = case.server().request("PUT", f"/v1/debuginfo/{ident}", body=open(obj, "rb").read())
+    assert answer.status == 415 and "without a build-ID" in answer.json()["detail"], answer
+
+
+FOREIGN = {
+    "aarch64": ("aarch64-linux-gnu", "-gdwarf-5"),
+    "big-endian 64-bit": ("powerpc64-linux-gnu", "-gdwarf-4", "-mabi=elfv2"),
+    "big-endian 32-bit": ("mips-linux-gnu", "-gdwarf-4"),
+    "i386": ("i386-linux-gnu", "-gdwarf-5"),
+    "arm": ("arm-linux-gnueabihf", "-gdwarf-4"),
+    "riscv64": ("riscv64-linux-gnu", "-gdwarf-4", "-mno-relax"),
+}
+
+
+@test
+def foreign_machines(case):
+    """names, lines and inlined functions of other machines' programs are llvm-symbolizer's and elfutils'"""
+    need("clang", "ld.lld", "llvm-symbolizer", "eu-addr2line")
+    for name, (target, *flags) in FOREIGN.items():
+        obj, elf = case.path("f.o"), case.path("f-" + target)
+        run("clang", "-target", target, *flags, "-gdwarf-aranges", "-O2", "-fno-pic", "-ffreestanding", "-c", "-o", obj,
+            os.path.join(SUBJECTS, "freestanding.c"))
+        run("ld.lld", obj, "-e", "_start", "-o", elf)
+        done = run("python3", os.path.join(ROOT, "tests", "diff", "compare.py"), elf, "-n", "200", "--indexer",
+                   program("unhex-indexer"), "--unhex", program("unhex"), check=False)
+        print(f"# {name}: " + done.stdout.replace("\n", "\n# "))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "same" in done.stdout, done.stdout
+
+
+main()
