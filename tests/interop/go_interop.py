@@ -108,7 +108,7 @@ def write(path, begun, table, notes):
     lines += [f"| {mode.name} | {' | '.join(text(table[v][mode.name]) for v in versions)} |" for mode in golang.MODES]
     body = f"""# The last run of `make check-interop`
 
-{begun}; {output("llvm-symbolizer", "--version").splitlines()[2].strip()}.
+{begun}; llvm-symbolizer {re.search(r"version ([0-9.]+)", output("llvm-symbolizer", "--version"))[1]}.
 
 Stripped Go programs (`-ldflags '-s -w'`, no DWARF, no symbols), by Go release and way to build. Each cell: frames that
 `runtime.CallersFrames` printed in the program and that the index gives too (name, file, line, all inlined frames) · addresses
