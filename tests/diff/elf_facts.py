@@ -15,8 +15,8 @@ CLONE = re.compile(r"@|\.(?:cold|part|isra|constprop|localalias|lto_priv|llvm)\b
 
 
 def stem(name):
-    """A name without the suffixes of clones and versions."""
-    return CLONE.split(name)[0]
+    """A name without the suffixes of clones and versions; Go's middle dot is a dot in DWARF."""
+    return CLONE.split(name)[0].replace("·", ".")
 
 
 class Spans:

@@ -177,8 +177,8 @@ def has_wrapper(chain):
 
 
 def only_lines(a, b):
-    """The same functions and files: before Go 1.20 some rows of its DWARF have the line of the statement before."""
-    return [(n, f) for n, (f, _) in a] == [(n, f) for n, (f, _) in b]
+    """The same functions: a few rows of Go's DWARF have the line of the statement before, or of code inlined there."""
+    return [n for n, _ in a] == [n for n, _ in b]
 
 
 def check_twin(ours, twin, count):
