@@ -8,6 +8,7 @@
 #include "symbolizer/indexer/elf_layout.h"
 #include "symbolizer/indexer/elf_notes.h"
 #include "symbolizer/indexer/elf_relocate.h"
+#include "symbolizer/indexer/elf_sup.h"
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -390,6 +391,24 @@ struct str elf_image_at(const struct elf_image *img, uint64_t address)
 	return STR_EMPTY;
 }
 
+struct str elf_image_segment(const struct elf_image *img, uint32_t type, uint64_t *ret_vaddr)
+{
+	size_t count;
+
+	*ret_vaddr = 0;
+	if (elf_getphdrnum(img->elf, &count))
+		return STR_EMPTY;
+	for (size_t i = 0; i < count; i++) {
+		GElf_Phdr p;
+
+		if (!gelf_getphdr(img->elf, (int)i, &p) || p.p_type != type)
+			continue;
+		*ret_vaddr = p.p_vaddr;
+		return elf_image_at(img, p.p_vaddr);
+	}
+	return STR_EMPTY;
+}
+
 uint64_t elf_image_code_end(const struct elf_image *img, uint64_t address)
 {
 	size_t low = 0;
@@ -445,10 +464,16 @@ bool elf_image_debuglink(struct elf_image *img, struct str *ret_name, uint32_t *
 
 bool elf_image_altlink(struct elf_image *img, struct str *ret_path, struct build_id *ret_id)
 {
+	struct elf_sup sup;
 	struct str rest;
 
-	return link_name(img, ".gnu_debugaltlink", ret_path, &rest) &&
-	       build_id_set(ret_id, BUILD_ID_GNU, rest.p, rest.n, NULL) == 0;
+	if (link_name(img, ".gnu_debugaltlink", ret_path, &rest))
+		return build_id_set(ret_id, BUILD_ID_GNU, rest.p, rest.n, NULL) == 0;
+	if (!elf_sup_read(img, &sup) || sup.is_supplementary || !sup.path.n)
+		return false;
+	*ret_path = sup.path;
+	*ret_id = sup.id;
+	return true;
 }
 
 static bool has_build_id(const struct elf_image *x)

@@ -94,9 +94,14 @@ int elf_image_replace(struct elf_image *img, const struct elf_section *s, void *
 		      struct err *e) MUST_CHECK;
 /* What the file holds for `address` and behind it in the same segment; empty where it holds nothing. */
 struct str elf_image_at(const struct elf_image *img, uint64_t address);
+/* The same for the start of the first program header of this type (PT_*). */
+struct str elf_image_segment(const struct elf_image *img, uint32_t type, uint64_t *ret_vaddr);
 /* Where the code that `address` lies in ends; 0 where it lies in none. */
 uint64_t elf_image_code_end(const struct elf_image *img, uint64_t address);
-/* What .gnu_debuglink and .gnu_debugaltlink name; false where absent or damaged. The CRC is of the file named. */
+/*
+ * What .gnu_debuglink, and .gnu_debugaltlink or .debug_sup, name; false where absent or damaged. The CRC is of
+ * the file named.
+ */
 bool elf_image_debuglink(struct elf_image *img, struct str *ret_name, uint32_t *ret_crc);
 bool elf_image_altlink(struct elf_image *img, struct str *ret_path, struct build_id *ret_id);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/elf_notes.h"
 
+#include "symbolizer/indexer/elf_sup.h"
+
 enum {
 	NOTES_MAX = 4096,
 	NOTE_GO_BUILD_ID = 4, // cmd/link/internal/ld/elf.go: ELF_NOTE_GOBUILDID_TAG
@@ -93,6 +95,16 @@ static void read_note_segments(struct elf_image *img, struct found *f)
 	}
 }
 
+// A file that others share entries of has no note, but an ID that they know.
+static void read_sup(struct elf_image *img, struct found *f)
+{
+	struct elf_sup sup;
+
+	f->has_gnu = elf_sup_read(img, &sup) && sup.is_supplementary;
+	if (f->has_gnu)
+		f->gnu = sup.id;
+}
+
 int elf_notes_ids(struct elf_image *img, struct err *e)
 {
 	struct found f = {0};
@@ -100,6 +112,8 @@ int elf_notes_ids(struct elf_image *img, struct err *e)
 	read_note_sections(img, &f);
 	if (!f.has_gnu && !f.has_go && img->kind != ELF_KIND_DEBUGINFO)
 		read_note_segments(img, &f);
+	if (!f.has_gnu && !f.has_go)
+		read_sup(img, &f);
 	if (f.has_gnu)
 		img->ids[img->id_count++] = f.gnu;
 	if (f.has_go)
