@@ -70,20 +70,24 @@ class Bench:
             return say(f"{name} left out: {why}")
         return self.comparisons.append(Comparison(self.meter, subject, self.rivals, ROUNDS[name], say))
 
+    def alone(self, part, make_table):
+        if part not in self.parts:
+            return
+        say(f"{part}: ours alone")
+        try:
+            self.own.append(make_table())
+        except Missing as why:
+            self.missing.append(f"{part}: {why}")
+
     def run(self):
         for name in ("kernel", "libc"):
             if name in self.parts:
                 self.compare(name)
-        if "libc" in self.parts and self.rivals.valgrind:
-            self.own.append(bench_build_instructions(self.subject("libc"), self.rivals))
-        if "pprof" in self.parts:
-            say("a profile")
-            self.own.append(bench_pprof(self.subject("libc"), self.rivals))
-        if "server" in self.parts:
-            self.own.append(bench_server(self.case, self.subject("libc")))
-        if "agent" in self.parts:
-            say("the agent")
-            self.own.append(bench_agent(self.case, self.meter))
+        if self.rivals.valgrind:
+            self.alone("libc", lambda: bench_build_instructions(self.subject("libc"), self.rivals))
+        self.alone("pprof", lambda: bench_pprof(self.subject("libc"), self.rivals))
+        self.alone("server", lambda: bench_server(self.case, self.subject("libc")))
+        self.alone("agent", lambda: bench_agent(self.case, self.meter))
 
 
 # ---- report --------------------------------------------------------------------------------------------
@@ -143,8 +147,6 @@ def main():
     bench = Bench(folder)
     try:
         bench.run()
-    except Missing as why:
-        sys.exit(f"bench: {why}")
     finally:
         bench.case.close()
     say("done")

@@ -277,6 +277,7 @@ class Comparison:
                  self.hot_line(),
                  line("Open a cold index, first answer, in process", "first", "cold file, ms", 2, "ms"),
                  line(f"{ADDRESSES:,} addresses as text, index ready: wall", "from_index", "wall, ms", 150, "ms"),
+                 line(f"{ADDRESSES:,} addresses as text, index ready: CPU", "from_index", "CPU, ms", 150, "ms"),
                  line(f"{ADDRESSES:,} addresses as text, index ready: memory", "from_index", "peak memory, MB", 60, "MB"),
                  line("The same from the ELF file, index built on the way: wall", "from_elf", "wall, ms", 4700, "ms"), ""]
         return lines + ([] if self.subject.name == "kernel" else ["The targets were set for a kernel's image.", ""])
