@@ -124,12 +124,16 @@ static void test_no_size_at_the_end_of_a_section(void **state)
 
 	(void)state;
 	toolbox_write("e.s", STR(".section .one,\"ax\"\n.type at_end,@function\nat_end: nop\n nop\n nop\n"
-				 ".section .two,\"ax\"\n nop\n nop\n nop\n"));
+				 ".section .two,\"ax\"\n nop\n nop\n nop\n"
+				 ".section .wide,\"ax\"\n.type wide,@function\nwide: .fill 8192,1,0x90\n"));
 	assert_int_equal(toolbox_run("gcc -nostdlib -shared e.s -o e.so"), 0);
 	at = toolbox_nm("e.so", "at_end");
 	indexing_run(&x, "e.so", NULL, NULL);
 	expect(x.index, at + 2, "at_end");
 	expect(x.index, at + 3, NULL);
+	at = toolbox_nm("e.so", "wide");
+	expect(x.index, at + SYMBOL_GUESS_MAX - 1, "wide");
+	expect(x.index, at + SYMBOL_GUESS_MAX, NULL); // who knows what the rest is
 	indexing_deinit(&x);
 }
 
