@@ -53,6 +53,8 @@ static void test_plain_names(void **state)
 	check("_Dynamic", NULL);
 	check("_R", NULL);
 	check("runtime.mallocgc", NULL);
+	check("$s4main3fooyyF", NULL); // Swift
+	check("camlMain__foo_12", NULL);
 }
 
 static void test_suffixes(void **state)

@@ -137,6 +137,29 @@ static void test_no_size_at_the_end_of_a_section(void **state)
 	indexing_deinit(&x);
 }
 
+// As a debug file has it, without its bytes: 5 GiB of code.
+static void test_large_section(void **state)
+{
+	struct indexing x;
+	uint64_t at;
+
+	(void)state;
+	toolbox_write("l.s", STR(".section .huge,\"ax\",@nobits\n.type wide,@function\nwide: .skip 0x1000000\n"
+				 ".size wide,.-wide\n.skip 0x140000000\n.type behind,@function\nbehind: .skip 64\n"
+				 ".size behind,64\n"));
+	assert_int_equal(toolbox_run("as l.s -o l.o && ld -shared l.o -o l.so"), 0);
+	indexing_run(&x, "l.so", NULL, NULL);
+	assert_non_null(x.index);
+	at = toolbox_nm("l.so", "wide");
+	expect(x.index, at, "wide");
+	expect(x.index, at + 0xffffff, "wide");
+	expect(x.index, at + 0x1000000, NULL);
+	at = toolbox_nm("l.so", "behind");
+	expect(x.index, at + 63, "behind");
+	expect(x.index, at + 64, NULL);
+	indexing_deinit(&x);
+}
+
 static void test_aliases(void **state)
 {
 	static const char *const lines[] = {"alias alias = __alias\n", "alias alias = _weak\n",
@@ -250,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_table),		     cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_descriptors),	     cmocka_unit_test(test_thumb),
 		cmocka_unit_test(test_no_size_at_the_end_of_a_section),
+		cmocka_unit_test(test_large_section),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -89,6 +89,35 @@ def kernel_module(case):
     assert compared > 100, compared
 
 
+KNOWN = "int lined(int x) { return x * 3; }\n"
+NAMED = """#include <stdlib.h>
+#define NOINLINE __attribute__((noinline, used))
+NOINLINE int exported(int x) { return abs(x) + 1; }
+NOINLINE static int local(int x) { return exported(x) + atoi("7"); }
+NOINLINE static int nameless(int x) { return local(x) * 5 + (local(x + 1) ^ 3); }
+int both(int x) { return nameless(x) + nameless(x + 1); }
+"""
+
+
+@test
+def every_source(case):
+    """one file, and for each address the best there is: debug info, symbols, exported ones, stubs, call frames"""
+    for name, text in (("known.c", KNOWN), ("named.c", NAMED)):
+        with open(case.path(name), "w", encoding="ascii") as out:
+            out.write(text)
+    elf = case.path("all.so")
+    run("gcc", "-O1", "-g", "-fPIC", "-c", "-o", case.path("known.o"), case.path("known.c"))
+    run("gcc", "-O1", "-fno-ipa-ra", "-fPIC", "-shared", "-fno-builtin", "-o", elf, case.path("named.c"), case.path("known.o"))
+    at = {name: address for name, (address, _) in symbols(elf).items()}
+    run("objcopy", "--strip-symbol=nameless", "--strip-symbol=exported", elf)
+    stub = re.search(r"^([0-9a-f]+) <(abs@plt|atoi@plt)>:$", run("objdump", "-d", elf).stdout, re.M)
+    want = {at["lined"]: ("dwarf", "lined"), at["local"]: ("symtab", "local"), at["exported"]: ("dynsym", "exported"),
+            int(stub[1], 16): ("plt", stub[2]), at["nameless"]: ("eh_frame", f"fun_{at['nameless']:#x}")}
+    answers = resolve(case, index(case, elf), want)
+    got = {a: (answers[a]["source"], answers[a]["frames"][-1]["function"]) for a in want}
+    assert got == want, got
+
+
 @test
 def vdso(case):
     """the image that the kernel maps into every process: its build-ID, and its functions by their exported names"""
