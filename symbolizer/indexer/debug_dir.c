@@ -22,14 +22,24 @@ struct links {
 	bool has_dwarf;
 	uint32_t crc;
 	char link[NAME_SIZE]; // empty: none
+	char dwz[NAME_SIZE];  // where the shared file is below DIR/.dwz/; empty: it does not say
 };
 
 static void copy_name(struct str name, char out[static NAME_SIZE])
 {
-	if (name.n < NAME_SIZE && !memchr(name.p, '/', name.n)) {
+	if (name.n < NAME_SIZE) {
 		memcpy(out, name.p, name.n);
 		out[name.n] = '\0';
 	}
+}
+
+// "../../.dwz/x86_64-linux-gnu/gdb.debug": what counts is behind the folder for such files.
+static struct str below_dwz(struct str path)
+{
+	static const char folder[] = ".dwz/";
+	const char *at = memmem(path.p, path.n, folder, strlen(folder));
+
+	return at ? str_skip(path, (size_t)(at - path.p) + strlen(folder)) : STR_EMPTY;
 }
 
 static void read_links(int fd, const char *name, struct links *ret)
@@ -49,6 +59,8 @@ static void read_links(int fd, const char *name, struct links *ret)
 		copy_name(text, ret->link);
 	ret->has_dwarf = elf_image_has(&img, ".debug_info");
 	ret->has_alt = elf_image_altlink(&img, &text, &ret->alt);
+	if (ret->has_alt)
+		copy_name(below_dwz(text), ret->dwz);
 	elf_image_close(&img);
 }
 
@@ -78,6 +90,17 @@ static int receive(int pipe_fd, struct links *ret, const char *name, struct err 
 	return 0;
 }
 
+static bool leads_upwards(const char *path)
+{
+	struct str rest = str_from(path);
+	struct str part;
+
+	while (str_next(&rest, '/', &part))
+		if (str_is(part, ".."))
+			return true;
+	return false;
+}
+
 // The reader was taken over, for all we know: nothing it sends may lead outside the folders given.
 static int check_links(struct links *l, struct err *e)
 {
@@ -88,6 +111,9 @@ static int check_links(struct links *l, struct err *e)
 			       l->problem.msg);
 	if (strchr(l->link, '/') || strcmp(l->link, "..") == 0)
 		l->link[0] = '\0';
+	l->dwz[NAME_SIZE - 1] = '\0';
+	if (leads_upwards(l->dwz))
+		l->dwz[0] = '\0';
 	l->gnu.kind = l->alt.kind = BUILD_ID_GNU;
 	l->gnu.size = (uint8_t)MIN(l->gnu.size, (int)BUILD_ID_MAX);
 	l->alt.size = (uint8_t)MIN(l->alt.size, (int)BUILD_ID_MAX);
@@ -226,6 +252,33 @@ int debug_dir_find(const struct debug_wanted *w, int fd, const char *name, int *
 	return links.link[0] ? try_link(&(struct link_search){w, &links, fd}, name, ret_fd, out) : 0;
 }
 
+// Has the open file the build-ID that is wanted?
+static bool is_build(const struct debug_wanted *w, int fd, const char *path, const struct build_id *id)
+{
+	struct links links;
+	struct err ignored = ERR_INIT;
+
+	return fetch_links(w, fd, path, &links, &ignored) == 0 && links.has_gnu && build_id_eq(&links.gnu, id);
+}
+
+static int try_dwz(const struct debug_wanted *w, const struct links *l, int not_fd, int *ret_fd,
+		   char out[static PATH_SIZE])
+{
+	for (size_t i = 0; i < w->dirs->n && l->dwz[0]; i++) {
+		int fd;
+
+		snprintf(out, PATH_SIZE, "%s/.dwz/%s", w->dirs->items[i], l->dwz);
+		if (!try_open(out, not_fd, &fd))
+			continue;
+		if (is_build(w, fd, out, &l->alt)) {
+			*ret_fd = fd;
+			return 1;
+		}
+		close(fd);
+	}
+	return 0;
+}
+
 int debug_dir_find_alt(const struct debug_wanted *w, int fd, const char *name, int *ret_fd,
 		       char out[static 4096], struct err *e)
 {
@@ -233,5 +286,5 @@ int debug_dir_find_alt(const struct debug_wanted *w, int fd, const char *name, i
 
 	if (fetch_links(w, fd, name, &links, e))
 		return -1;
-	return links.has_alt ? try_build_id(w, &links.alt, fd, ret_fd, out) : 0;
+	return links.has_alt && (try_build_id(w, &links.alt, fd, ret_fd, out) || try_dwz(w, &links, fd, ret_fd, out));
 }

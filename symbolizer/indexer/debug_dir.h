@@ -4,10 +4,11 @@
  * (manual, "Debugging Information in Separate Files"): by build ID in DIR/.build-id/ab/cdef.debug, by the
  * name in .gnu_debuglink beside the binary, in .debug/ beside it, and in DIR, there too under the binary's own
  * folder. What a link leads to must have the checksum that it tells: a file left from another build has not,
- * nor has the binary itself.
+ * nor has the binary itself. What dwz shared is looked for by its build ID, then where its link says below
+ * DIR/.dwz/ (Debian has no .build-id/ entry for it), and must have that build ID.
  *
  * What to look for is read from the file itself, so that happens in a forked process inside the sandbox;
- * of what it says only a build ID and a plain file name are used.
+ * of what it says only a build ID, a plain file name and a path that does not lead upwards are used.
  */
 #ifndef SYMBOLIZER_INDEXER_DEBUG_DIR_H
 #define SYMBOLIZER_INDEXER_DEBUG_DIR_H

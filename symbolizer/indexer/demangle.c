@@ -71,7 +71,7 @@ static bool demangle_stem(struct str stem, struct buf *out)
 	mangled[stem.n] = '\0';
 	if (strlen(mangled) != stem.n)
 		return false;
-	if (str_has_prefix(stem, STR("_D")) && isdigit((unsigned char)mangled[2]))
+	if (str_has_prefix(stem, STR("_D")) && (isdigit((unsigned char)mangled[2]) || str_is(stem, "_Dmain")))
 		return demangle_d(mangled, stem.n, out);
 	if (run(rust_demangle_callback, mangled, DMGL_PARAMS, out))
 		return true;

@@ -25,8 +25,11 @@ static int setup(void **state)
 			   "objcopy --add-gnu-debuglink=p.debug bare bin/p");
 }
 
+typedef int finder(const struct debug_wanted *w, int fd, const char *name, int *ret_fd, char out[static 4096],
+		   struct err *e);
+
 // The path found, under the test's folder; "" where none is.
-static const char *look(const char *name)
+static const char *look_with(finder *find, const char *name)
 {
 	static char found[4096];
 	struct debug_wanted w = {&dirs, &limits};
@@ -37,7 +40,7 @@ static const char *look(const char *name)
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/%s", toolbox_dir, name);
-	rc = debug_dir_find(&w, fd, path, &debug_fd, found, &e);
+	rc = find(&w, fd, path, &debug_fd, found, &e);
 	close(fd);
 	if (rc < 0)
 		fail_msg("%s", e.msg);
@@ -48,6 +51,11 @@ static const char *look(const char *name)
 	close(debug_fd);
 	assert_true(str_has_prefix(str_from(found), str_from(toolbox_dir)));
 	return found + strlen(toolbox_dir) + 1;
+}
+
+static const char *look(const char *name)
+{
+	return look_with(debug_dir_find, name);
 }
 
 static void expect(const char *command, const char *binary, const char *where)
@@ -113,6 +121,33 @@ static void test_build_id(void **state)
 	free(where);
 }
 
+static void expect_alt(const char *command, const char *where)
+{
+	if (toolbox_run("%s", command))
+		fail_msg("failed: %s", command);
+	assert_string_equal(look_with(debug_dir_find_alt, "one"), where);
+}
+
+// What dwz shared: below .dwz/ as the link says, by its build-ID before; never another file, nor elsewhere.
+static void test_shared_by_dwz(void **state)
+{
+	(void)state;
+	if (!toolbox_has("dwz")) {
+		print_message("dwz is missing\n");
+		skip();
+	}
+	assert_int_equal(toolbox_run(
+		"{ for i in $(seq 60); do echo \"struct s$i { int a, b; struct s$i *next; } v$i;\"; done; "
+		"echo 'int main(void) { return 0; }'; } >s.c && mkdir -p dbg/.dwz/x && gcc -g s.c -o one && cp one two && "
+		"cp one evil1 && cp one evil2 && "
+		"dwz -m shared -M ../../.dwz/x/s.debug one two && dwz -m up -M .dwz/../up evil1 evil2 && cp up dbg/up"), 0);
+	expect_alt("true", "");
+	expect_alt("cp shared dbg/.dwz/x/s.debug", "dbg/.dwz/x/s.debug");
+	expect_alt("cp whole dbg/.dwz/x/s.debug", "");
+	assert_string_equal(look_with(debug_dir_find_alt, "evil1"), "");
+	assert_string_equal(look_with(debug_dir_find_alt, "whole"), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +155,7 @@ int main(void)
 		cmocka_unit_test(test_checksum),
 		cmocka_unit_test(test_symbolic_link),
 		cmocka_unit_test(test_build_id),
+		cmocka_unit_test(test_shared_by_dwz),
 	};
 
 	return cmocka_run_group_tests(tests, setup, toolbox_teardown);

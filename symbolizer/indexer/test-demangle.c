@@ -38,6 +38,7 @@ static void test_languages(void **state)
 	check("_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar");
 	check("_RINvNtC3std3mem8align_ofjE", "std::mem::align_of::<usize>");
 	check("_D3std5stdio4File5closeMFNeZv", "std.stdio.File.close()");
+	check("_Dmain", "D main"); // of every D program
 }
 
 static void test_plain_names(void **state)
@@ -53,6 +54,8 @@ static void test_plain_names(void **state)
 	check("_Dynamic", NULL);
 	check("_R", NULL);
 	check("runtime.mallocgc", NULL);
+	check("$s4main3fooyyF", NULL); // Swift
+	check("camlMain__foo_12", NULL);
 }
 
 static void test_suffixes(void **state)

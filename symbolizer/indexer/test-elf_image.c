@@ -118,6 +118,9 @@ static void test_notes(void **state)
 		{".section .note.x,\"a\",@note\n.p2align 2\n" // another's note of the same type
 		 ".long 5,8,3\n.asciz \"GNUX\"\n.zero 3\n.quad 0x0807060504030201\n",
 		 NULL},
+		{".section .notes,\"a\",@note\n.p2align 2\n.long 4,32,3\n.asciz \"GNU\"\n"
+		 ".quad 0x0807060504030201,0x100f0e0d0c0b0a09,0x1817161514131211,0x201f1e1d1c1b1a19\n",
+		 "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"},
 	};
 
 	(void)state;

@@ -124,12 +124,39 @@ static void test_no_size_at_the_end_of_a_section(void **state)
 
 	(void)state;
 	toolbox_write("e.s", STR(".section .one,\"ax\"\n.type at_end,@function\nat_end: nop\n nop\n nop\n"
-				 ".section .two,\"ax\"\n nop\n nop\n nop\n"));
+				 ".section .two,\"ax\"\n nop\n nop\n nop\n"
+				 ".section .wide,\"ax\"\n.type wide,@function\nwide: .fill 8192,1,0x90\n"));
 	assert_int_equal(toolbox_run("gcc -nostdlib -shared e.s -o e.so"), 0);
 	at = toolbox_nm("e.so", "at_end");
 	indexing_run(&x, "e.so", NULL, NULL);
 	expect(x.index, at + 2, "at_end");
 	expect(x.index, at + 3, NULL);
+	at = toolbox_nm("e.so", "wide");
+	expect(x.index, at + SYMBOL_GUESS_MAX - 1, "wide");
+	expect(x.index, at + SYMBOL_GUESS_MAX, NULL); // who knows what the rest is
+	indexing_deinit(&x);
+}
+
+// As a debug file has it, without its bytes: 5 GiB of code.
+static void test_large_section(void **state)
+{
+	struct indexing x;
+	uint64_t at;
+
+	(void)state;
+	toolbox_write("l.s", STR(".section .huge,\"ax\",@nobits\n.type wide,@function\nwide: .skip 0x1000000\n"
+				 ".size wide,.-wide\n.skip 0x140000000\n.type behind,@function\nbehind: .skip 64\n"
+				 ".size behind,64\n"));
+	assert_int_equal(toolbox_run("as l.s -o l.o && ld -shared l.o -o l.so"), 0);
+	indexing_run(&x, "l.so", NULL, NULL);
+	assert_non_null(x.index);
+	at = toolbox_nm("l.so", "wide");
+	expect(x.index, at, "wide");
+	expect(x.index, at + 0xffffff, "wide");
+	expect(x.index, at + 0x1000000, NULL);
+	at = toolbox_nm("l.so", "behind");
+	expect(x.index, at + 63, "behind");
+	expect(x.index, at + 64, NULL);
 	indexing_deinit(&x);
 }
 
@@ -293,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_descriptors),	     cmocka_unit_test(test_thumb),
 		cmocka_unit_test(test_no_size_at_the_end_of_a_section),
 		cmocka_unit_test(test_no_section_headers),
+		cmocka_unit_test(test_large_section),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Where names come from beside DWARF, and files that are no x86-64 executables."""
+import glob
 import json
 import os
 import re
 
-from harness import ROOT, SUBJECTS, build_id, main, need, program, run, symbols, test
+from harness import ROOT, SUBJECTS, build_id, main, need, program, run, skip, symbols, test
 
 
 def index(case, *files):
@@ -86,6 +87,78 @@ def kernel_module(case):
         assert ours == theirs, (a["address"], ours, theirs)
         compared += 1
     assert compared > 100, compared
+
+
+KNOWN = "int lined(int x) { return x * 3; }\n"
+NAMED = """#include <stdlib.h>
+#define NOINLINE __attribute__((noinline, used))
+NOINLINE int exported(int x) { return abs(x) + 1; }
+NOINLINE static int local(int x) { return exported(x) + atoi("7"); }
+NOINLINE static int nameless(int x) { return local(x) * 5 + (local(x + 1) ^ 3); }
+int both(int x) { return nameless(x) + nameless(x + 1); }
+"""
+
+
+@test
+def every_source(case):
+    """one file, and for each address the best there is: debug info, symbols, exported ones, stubs, call frames"""
+    for name, text in (("known.c", KNOWN), ("named.c", NAMED)):
+        with open(case.path(name), "w", encoding="ascii") as out:
+            out.write(text)
+    elf = case.path("all.so")
+    run("gcc", "-O1", "-g", "-fPIC", "-c", "-o", case.path("known.o"), case.path("known.c"))
+    run("gcc", "-O1", "-fno-ipa-ra", "-fPIC", "-shared", "-fno-builtin", "-o", elf, case.path("named.c"), case.path("known.o"))
+    at = {name: address for name, (address, _) in symbols(elf).items()}
+    run("objcopy", "--strip-symbol=nameless", "--strip-symbol=exported", elf)
+    stub = re.search(r"^([0-9a-f]+) <(abs@plt|atoi@plt)>:$", run("objdump", "-d", elf).stdout, re.M)
+    want = {at["lined"]: ("dwarf", "lined"), at["local"]: ("symtab", "local"), at["exported"]: ("dynsym", "exported"),
+            int(stub[1], 16): ("plt", stub[2]), at["nameless"]: ("eh_frame", f"fun_{at['nameless']:#x}")}
+    answers = resolve(case, index(case, elf), want)
+    got = {a: (answers[a]["source"], answers[a]["frames"][-1]["function"]) for a in want}
+    assert got == want, got
+
+
+@test
+def vdso(case):
+    """the image that the kernel maps into every process: its build-ID, and its functions by their exported names"""
+    found = [re.match(r"([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$", line) for line in open("/proc/self/maps", encoding="ascii")]
+    found = [[int(x, 16) for x in m.groups()] for m in found if m]
+    if not found:
+        skip("this kernel maps no vdso")
+    path = case.path("vdso.so")
+    with open("/proc/self/mem", "rb") as memory, open(path, "wb") as out:
+        memory.seek(found[0][0])
+        out.write(memory.read(found[0][1] - found[0][0]))
+    exported = run("nm", "-D", "--defined-only", path).stdout
+    names = {}
+    for address, name in re.findall(r"^([0-9a-f]+) [TW] ([^@\n]+)", exported, re.M):
+        names.setdefault(int(address, 16), set()).add(name)
+    assert names, exported
+    assert json.loads(run(program("unhex-indexer"), "--probe", path).stdout)["ids"][0]["text"] == build_id(path)
+    answers = resolve(case, index(case, path), names)
+    for address, of_it in names.items():
+        assert answers[address]["source"] == "dynsym", answers[address]
+        assert answers[address]["frames"][0]["function"] in of_it, (of_it, answers[address])
+
+
+@test
+def documented(case):
+    """every test that docs/INPUTS.md names is there"""
+    del case
+    named = 0
+    for line in open(os.path.join(ROOT, "docs", "INPUTS.md"), encoding="utf-8"):
+        last = line.rstrip(" |\n").rsplit(" | ", 1)[-1]
+        if not line.startswith("| ") or last in ("test", "*not tested*"):
+            continue
+        for part in last.split("; "):
+            name, tests = part.split(": ")
+            files = (glob.glob(os.path.join(ROOT, "*", name + ".c")) + glob.glob(os.path.join(ROOT, "*", "*", name + ".c")) +
+                     glob.glob(os.path.join(ROOT, "tests", "e2e", name + ".py")))
+            text = "".join(open(f, encoding="utf-8").read() for f in files)
+            for one in tests.split(", "):
+                assert re.search(rf"\b(test_)?{one}\((struct|void|case)", text), f"{name}: no test {one}"
+                named += 1
+    assert named > 100, named
 
 
 @test
