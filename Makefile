@@ -94,7 +94,7 @@ UNIT = $(patsubst %.c,$(BUILD)/test/%,$(UNIT_SRC))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help deps demo test check unit e2e bench lint install clean check-asan check-tsan \
-	check-diff check-interop coverage compile_commands.json
+	check-diff check-instructions check-interop check-long coverage compile_commands.json
 
 all: $(PROGRAMS)
 
@@ -107,10 +107,12 @@ help:
 ## make check           the tests alone, nothing installed; VARIANT=asan|tsan|cov picks a build
 ## make unit / e2e      one half of them; ONLY=pattern picks tests by file name
 ## make bench           time and memory beside every symbolizer found here; ONLY=kernel (libc, pprof, server, agent)
+## make check-instructions  fails where look-ups, start-up, builds or profiles need more instructions (callgrind)
 ## make lint            layers, headers alone, sizes, shellcheck, gcc -fanalyzer, clang-tidy
 ## make fuzz            libFuzzer targets over their kept corpora; FUZZ_SECONDS=60 each
 ## make check-diff      100,000 addresses of large binaries against llvm-symbolizer and eu-addr2line (long)
 ## make check-interop   stripped Go programs of every Go release that can be had (downloads toolchains)
+## make check-long      fuzzing (FUZZ_SECONDS=600 each), bad input (UNHEX_BAD_CASES), a debug file of 2 GiB
 ## make coverage        line coverage of the tests
 ## make install         DESTDIR= PREFIX=
 ## make deps            install the build's Debian packages (the list is ci/packages.txt)
@@ -203,6 +205,8 @@ check-tsan:
 	@$(MAKE) --no-print-directory VARIANT=tsan check
 bench: all
 	@BUILD=$(BUILD) tests/bench/run.sh
+check-instructions: all $(addprefix $(BUILD)/bench/symbolizer/,bench-lookup bench-pprof indexer/bench-index)
+	@UNHEX_BUILD=$(abspath $(BUILD)) python3 tests/bench/check_instructions.py
 lint:
 	@ci/run.sh lint
 coverage:
@@ -213,6 +217,8 @@ check-diff:
 	@ci/run.sh diff
 check-interop:
 	@ci/run.sh interop
+check-long:
+	@ci/run.sh long
 
 compile_commands.json:
 	@$(MAKE) -s --no-print-directory -Bn V=1 all | tests/compile-commands.sh >$@

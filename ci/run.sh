@@ -30,6 +30,13 @@ job_bench() { make -j"$jobs" bench; }
 job_diff() { make -j"$jobs" all && python3 tests/diff/check_diff.py --results docs/DIFFERENCES-RESULTS.md; }
 # Stripped Go programs of every Go release that can be had, in every way to build them.
 job_interop() { make -j"$jobs" all && python3 tests/interop/go_interop.py --results docs/INTEROP.md; }
+# What takes hours: fuzzing of all targets, 20,000 damaged copies of each kind of ELF file, a debug file of 2 GiB.
+job_long() {
+	make -j"$jobs" all build/test/symbolizer/indexer/test-bad_input
+	python3 tests/long/large_input.py --results docs/LARGE.md
+	UNHEX_BAD_CASES=${UNHEX_BAD_CASES:-20000} build/test/symbolizer/indexer/test-bad_input
+	FUZZ_SECONDS=${FUZZ_SECONDS:-600} ci/fuzz.sh
+}
 job_demo() { make demo; }
 # The whole promise on a bare Debian root; needs root and debootstrap.
 job_bare() { ci/bare-root.sh; }

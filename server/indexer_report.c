@@ -187,7 +187,8 @@ static enum err_kind believable_kind(struct str code)
 {
 	static const enum err_kind kinds[] = {ERR_NOT_ELF,  ERR_BAD_ELF,  ERR_UNSUPPORTED,
 					      ERR_NO_BUILD_ID, ERR_TOO_LARGE, ERR_TOO_DEEP,
-					      ERR_ID_MISMATCH, ERR_NO_SPACE, ERR_IO};
+					      ERR_ID_MISMATCH, ERR_NO_SPACE, ERR_IO,
+					      ERR_INDEXER_MEMORY};
 
 	for (size_t i = 0; i < countof(kinds); i++) {
 		if (str_is(code, err_code(kinds[i])))

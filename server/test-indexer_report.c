@@ -100,6 +100,7 @@ static void failures_keep_their_kind(void **state)
 		 "not an ELF file"},
 		{"{\"error\":{\"code\":\"malformed_elf\",\"detail\":\"\"}}", "fd:12: cut", ERR_BAD_ELF, "cut"},
 		{"{\"error\":{\"code\":\"out_of_memory\",\"detail\":\"fd:\"}}", "", ERR_INDEXER_MEMORY, "fd:"},
+		{"{\"error\":{\"code\":\"indexer_out_of_memory\",\"detail\":\"x\"}}", "", ERR_INDEXER_MEMORY, "x"},
 		{"{\"error\":{\"code\":\"unauthorized\",\"detail\":\"x\"}}", "", ERR_INDEXER_CRASHED, "x"},
 		{"{\"error\":3}", "hm", ERR_INDEXER_CRASHED, "hm"},
 		{"Aborted", "assertion", ERR_INDEXER_CRASHED,

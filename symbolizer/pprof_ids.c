@@ -74,25 +74,18 @@ int pprof_ids_add(struct pprof_ids *ids, uint64_t id)
 	return 0;
 }
 
-bool pprof_ids_find(const struct pprof_ids *ids, uint64_t id, uint32_t *ret)
+bool pprof_ids_find_any(const struct pprof_ids *ids, uint64_t id, uint32_t *ret)
 {
 	uint64_t position;
 
-	switch (ids->kept) {
-	case PPROF_IDS_IN_ORDER:
-		position = id - 1;
-		if (position >= ids->n)
-			return false;
-		break;
-	case PPROF_IDS_ARRAY:
-		if (id >= ids->by_id_count || !ids->by_id[id])
-			return false;
-		position = ids->by_id[id] - 1;
-		break;
-	default:
+	if (ids->kept == PPROF_IDS_MAP) {
 		if (!map64_get(&ids->map, id, &position))
 			return false;
+		*ret = (uint32_t)position;
+		return true;
 	}
-	*ret = (uint32_t)position;
+	if (id >= ids->by_id_count || !ids->by_id[id])
+		return false;
+	*ret = ids->by_id[id] - 1;
 	return true;
 }

@@ -24,7 +24,17 @@ struct pprof_ids {
 void pprof_ids_deinit(struct pprof_ids *ids);
 /* Gives the next position, ids->n, this id, which is not 0 and not taken. -1: out of memory. */
 int pprof_ids_add(struct pprof_ids *ids, uint64_t id) MUST_CHECK;
+bool pprof_ids_find_any(const struct pprof_ids *ids, uint64_t id, uint32_t *ret);
+
 /* False: nothing has this id. */
-bool pprof_ids_find(const struct pprof_ids *ids, uint64_t id, uint32_t *ret);
+static inline bool pprof_ids_find(const struct pprof_ids *ids, uint64_t id, uint32_t *ret)
+{
+	if (ids->kept != PPROF_IDS_IN_ORDER)
+		return pprof_ids_find_any(ids, id, ret);
+	if (id - 1 >= ids->n)
+		return false;
+	*ret = (uint32_t)(id - 1);
+	return true;
+}
 
 #endif

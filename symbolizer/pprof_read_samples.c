@@ -37,18 +37,21 @@ static int take_any(struct pprof_decoder *d, const struct pb_field *f, struct pp
 static void take_more(struct pprof_decoder *d, struct pb_reader *r, struct pprof_sample *s)
 {
 	const uint8_t tag = (uint8_t)pb_tag(SAMPLE_LOCATION_ID, PB_VARINT);
+	const uint8_t *at = r->p;
+	size_t n = s->location_count;
 	uint64_t id;
 
-	while (r->p < r->end && *r->p == tag && s->location_count < d->limits->stack_depth) {
-		const uint8_t *at = r->p + 1;
+	// Where anything is wrong, the slow way says what.
+	for (; at < r->end && *at == tag && n < d->limits->stack_depth; n++) {
+		const uint8_t *next = at + 1;
 
-		// The slow way says what is wrong.
-		if (!pb_take_varint(&at, r->end, &id) ||
-		    !pprof_ids_find(&d->locations, id, &s->locations[s->location_count]))
-			return;
-		s->location_count++;
-		r->p = at;
+		if (!pb_take_varint(&next, r->end, &id) ||
+		    !pprof_ids_find(&d->locations, id, &s->locations[n]))
+			break;
+		at = next;
 	}
+	r->p = at;
+	s->location_count = n;
 }
 
 static int take_unpacked(struct pprof_decoder *d, const struct pb_field *f, struct pb_reader *r,

@@ -256,6 +256,12 @@ static void group(void)
 	buf_append(&w.b, "\x13", 1);
 }
 
+static void bad_location_among_unpacked(void)
+{
+	wire_location(&w, 1, 0, 0x10, NULL);
+	WIRE(&w, 2, 1, 1, 1, 1, 1, 9, 1, 1, 2, 1);
+}
+
 static void cut_varint_in_stack(void)
 {
 	size_t mark = pb_open(&w.b, 2);
@@ -283,6 +289,7 @@ static void bad_profiles_are_refused_by_name(void **state)
 		{bad_function, "pprof: location 0: line 0: function id 77 does not exist"},
 		{line_without_function, "pprof: location 0: line 0: has no function"},
 		{bad_location, "pprof: sample 0: location id 2 does not exist"},
+		{bad_location_among_unpacked, "pprof: sample 0: location id 9 does not exist"},
 		{location_zero, "pprof: sample 0: location id 0 does not exist"},
 		{too_many_values, "pprof: sample 0: has 2 values for 1 sample types"},
 		{no_values, "pprof: sample 0: has 0 values for 1 sample types"},
@@ -398,6 +405,9 @@ static void limits_hold(void **state)
 	expect_too_large(LIMIT(strings, 5), "pprof: more than 5 strings");
 	expect_too_large(LIMIT(stack_depth, 1),
 			 "pprof: sample 0: more than 1 locations in one stack");
+	WIRE(&w, 2, 1, 100, 1, 5, 1, 100, 1, 5, 2, 1); // one by one, the fourth too many
+	expect_too_large(LIMIT(stack_depth, 3),
+			 "pprof: sample 1: more than 3 locations in one stack");
 	expect_too_large(LIMIT(lines_per_location, 1),
 			 "pprof: location 0: more than 1 lines in one location");
 	expect_too_large(LIMIT(labels_per_sample, 0),

@@ -33,7 +33,8 @@ struct addr2line {
 /* An error of writing is kept by stdio: main() tells it. */
 static void write_out(struct addr2line *a)
 {
-	fwrite(a->out.p, 1, a->out.n, stdout);
+	if (a->out.n)
+		fwrite(a->out.p, 1, a->out.n, stdout);
 	fflush(stdout);
 	buf_clear(&a->out);
 }

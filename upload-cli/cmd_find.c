@@ -56,15 +56,11 @@ static int add_server(const char *server, struct err *e)
 	return r;
 }
 
-static int run_find(const struct operands *words, struct err *e)
+static int print_found(debuginfod_client *client, const struct operands *words, const char *hex, struct err *e)
 {
-	_cleanup_(debuginfod_client_closep) debuginfod_client *client = NULL;
 	_cleanup_free_ char *path = NULL;
-	char hex[BUILD_ID_TEXT];
 	int fd;
 
-	if (gnu_id(words->p[1], hex, e) < 0 || debuginfod_client_open(&client, e) < 0)
-		return -1;
 	fd = find(client, words->p[0], hex, words->n > 2 ? words->p[2] : NULL, &path, e);
 	if (fd == -1 && e->kind == ERR_USAGE)
 		return -1;
@@ -79,6 +75,16 @@ static int run_find(const struct operands *words, struct err *e)
 		return err_set(e, ERR_INTERNAL, "libdebuginfod names no file for %s", hex);
 	puts(path);
 	return 0;
+}
+
+static int run_find(const struct operands *words, struct err *e)
+{
+	_cleanup_(debuginfod_client_closep) debuginfod_client *client = NULL;
+	char hex[BUILD_ID_TEXT];
+
+	if (gnu_id(words->p[1], hex, e) < 0 || debuginfod_client_open(&client, e) < 0)
+		return -1;
+	return print_found(client, words, hex, e);
 }
 
 int command_find(int argc, char **argv)

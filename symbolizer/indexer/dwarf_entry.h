@@ -28,6 +28,11 @@ static inline bool dwarf_may_have(const struct dwarf_entry *d, enum dwarf_slot s
 	return d->abbrev->slots & 1U << slot;
 }
 
+static inline bool dwarf_has_code(const struct dwarf_entry *d)
+{
+	return dwarf_may_have(d, SLOT_LOW_PC) || dwarf_may_have(d, SLOT_RANGES);
+}
+
 /* The entry at a place of a unit that was read. False: there is none. */
 bool dwarf_entry_at(struct dwarf_unit *u, const uint8_t *at, struct dwarf_entry *ret);
 /* Reads the attributes that have slots; where the entry ends, or NULL where it is cut. */

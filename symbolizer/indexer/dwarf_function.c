@@ -4,6 +4,9 @@
 #include "base/mem.h"
 #include <dwarf.h>
 
+/* A scope that nothing can be inlined into: there is nothing but functions to be looked for. */
+#define FUNCTIONS_ONLY UINT32_MAX
+
 void dwarf_functions_init(struct dwarf_functions *f, struct dwarf_file *file, struct uhx_builder *b,
 			  const struct symbols *symbols)
 {
@@ -103,6 +106,13 @@ static int add_inlined(struct dwarf_functions *f, const struct dwarf_entry *d, u
 	return add_ranges(f, d->unit, &a, *ret_scope, e);
 }
 
+// Local classes have members, and these may have code; where that is not so, only their own local classes
+// count. In C there are none of these.
+static uhx_id below_declaration(const struct dwarf_entry *d)
+{
+	return dwarf_is_flat(d->unit->language) ? 0 : FUNCTIONS_ONLY;
+}
+
 // What a child of a function means for the walk: *ret_scope is the scope of its own children, 0 where
 // there is nothing to see below it.
 static int visit(struct dwarf_functions *f, const struct dwarf_entry *d, uhx_id parent, uhx_id *ret_scope,
@@ -117,21 +127,34 @@ static int visit(struct dwarf_functions *f, const struct dwarf_entry *d, uhx_id 
 		*ret_scope = parent;
 		return 0;
 	case DW_TAG_inlined_subroutine:
-		return add_inlined(f, d, parent, ret_scope, e);
+		return parent == FUNCTIONS_ONLY ? 0 : add_inlined(f, d, parent, ret_scope, e);
 	case DW_TAG_subprogram:
-		return keep_nested(f, d, e);
+		if (dwarf_has_code(d))
+			return keep_nested(f, d, e);
+		*ret_scope = below_declaration(d);
+		return 0;
+	case DW_TAG_class_type:
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+		*ret_scope = below_declaration(d);
+		return 0;
 	default:
 		return 0;
 	}
 }
 
-// What is below the function that the walk is at; parents are painted before their children.
+// What is below the function that the walk is at; parents are painted before their children. Nothing is
+// looked at where root is 0.
 static int walk_scopes(struct dwarf_functions *f, struct dwarf_walk *w, uhx_id root, struct err *e)
 {
 	uhx_id scope[DWARF_DEPTH_MAX + 1]; // by depth below the function
 	unsigned outside = w->depth;
 	unsigned floor = w->floor;
 
+	if (!root) {
+		dwarf_walk_pass(w);
+		return 0;
+	}
 	if (!dwarf_walk_enter(w))
 		return 0;
 	w->floor = outside + 1;
@@ -208,7 +231,7 @@ static int begin_function(struct dwarf_functions *f, const struct dwarf_entry *d
 
 	*ret_root = 0;
 	layers_clear(&f->layers);
-	if ((!dwarf_may_have(d, SLOT_LOW_PC) && !dwarf_may_have(d, SLOT_RANGES)) || !dwarf_entry_read(d, &a))
+	if (!dwarf_has_code(d) || !dwarf_entry_read(d, &a))
 		return 0;
 	if (add_ranges(f, d->unit, &a, 0, e))
 		return -1;
@@ -237,10 +260,8 @@ static int add_one(struct dwarf_functions *f, struct dwarf_walk *w, struct err *
 
 	if (begin_function(f, &w->entry, &root, e))
 		return -1;
-	if (!root) {
-		dwarf_walk_pass(w);
-		return 0;
-	}
+	if (!root) // thrown away by the linker, or described before; members of its local classes need not be
+		return walk_scopes(f, w, below_declaration(&w->entry), e);
 	if (walk_scopes(f, w, root, e))
 		return -1;
 	f->functions++;

@@ -12,7 +12,7 @@ enum { ALTERNATE_NUMBER = 1, FIRST_SPLIT_NUMBER };
 enum {
 	UNIT_DEPTH_MAX = 128,
 	LOOSE_MAX = 1 << 27,
-	LOOSE_FACTOR = 8, // by the size of .debug_line; units may share a table
+	LOOSE_FACTOR = 2, // by the size of .debug_line; units may share a table
 };
 
 // Lines that no function of their unit covers, kept until all functions are known.
@@ -34,11 +34,6 @@ struct scan {
 	struct dwarf_split split;
 	struct str missing; // the first .dwo file that was not given
 };
-
-static bool has_code(const struct dwarf_entry *d)
-{
-	return dwarf_may_have(d, SLOT_LOW_PC) || dwarf_may_have(d, SLOT_RANGES);
-}
 
 // Below a function without code may be one that has it: a member of a local class, a lambda. In C there
 // are none of these, but many entries to look at.
@@ -64,7 +59,7 @@ static int walk_unit(struct scan *s, struct dwarf_unit *u, struct err *e)
 
 	dwarf_walk_begin(&walk, u);
 	while (dwarf_walk_next(&walk)) {
-		if (walk.entry.abbrev->tag == DW_TAG_subprogram && has_code(&walk.entry)) {
+		if (walk.entry.abbrev->tag == DW_TAG_subprogram && dwarf_has_code(&walk.entry)) {
 			if (dwarf_function_add(&s->functions, &walk, e))
 				return -1;
 		} else if (holds_functions(&walk.entry) && walk.depth < UNIT_DEPTH_MAX) {

@@ -96,32 +96,17 @@ static int read_sections(struct scan *s, struct elf_image *img, struct err *e)
 
 // ---- without section headers -------------------------------------------------------------------
 
-static bool find_header(const struct elf_image *img, uint64_t *ret_vaddr)
-{
-	size_t count;
-
-	if (elf_getphdrnum(img->elf, &count))
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		GElf_Phdr p;
-
-		if (!gelf_getphdr(img->elf, (int)i, &p) || p.p_type != PT_GNU_EH_FRAME)
-			continue;
-		*ret_vaddr = p.p_vaddr;
-		return elf_image_at(img, p.p_vaddr).n > 0;
-	}
-	return false;
-}
-
 // Nothing says where .eh_frame ends but its terminator; without one the walk ends where records stop to
 // make sense, which is no error here.
-static int read_segment(struct scan *s, uint64_t vaddr, struct err *e)
+static int read_segment(struct scan *s, struct err *e)
 {
 	struct eh_frame f = frame_of(s->img);
 	struct eh_frame_hdr h;
 
-	f.vaddr = f.data_base = vaddr;
-	f.bytes = elf_image_at(s->img, vaddr);
+	f.bytes = elf_image_segment(s->img, PT_GNU_EH_FRAME, &f.vaddr);
+	f.data_base = f.vaddr;
+	if (!f.bytes.n)
+		return 0;
 	if (eh_frame_hdr_read(&f, &h, e))
 		return err_wrap(e, "%s", s->img->name);
 	if (h.frame_vaddr) {
@@ -143,15 +128,12 @@ bool eh_frame_scan_has(const struct elf_image *img)
 	for (size_t i = 0; i < img->section_count; i++)
 		if (is_frame(&img->sections[i], &debug))
 			return true;
-	return !img->section_count && find_header(img, &vaddr);
+	return !img->section_count && elf_image_segment(img, PT_GNU_EH_FRAME, &vaddr).n;
 }
 
 int eh_frame_scan(struct elf_image *img, const struct symbols *symbols, struct uhx_builder *b, struct err *e)
 {
 	struct scan s = {.img = img, .symbols = symbols, .builder = b};
-	uint64_t vaddr;
 
-	if (!img->section_count && find_header(img, &vaddr))
-		return read_segment(&s, vaddr, e);
-	return read_sections(&s, img, e);
+	return img->section_count ? read_sections(&s, img, e) : read_segment(&s, e);
 }

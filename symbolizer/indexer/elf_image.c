@@ -391,6 +391,24 @@ struct str elf_image_at(const struct elf_image *img, uint64_t address)
 	return STR_EMPTY;
 }
 
+struct str elf_image_segment(const struct elf_image *img, uint32_t type, uint64_t *ret_vaddr)
+{
+	size_t count;
+
+	*ret_vaddr = 0;
+	if (elf_getphdrnum(img->elf, &count))
+		return STR_EMPTY;
+	for (size_t i = 0; i < count; i++) {
+		GElf_Phdr p;
+
+		if (!gelf_getphdr(img->elf, (int)i, &p) || p.p_type != type)
+			continue;
+		*ret_vaddr = p.p_vaddr;
+		return elf_image_at(img, p.p_vaddr);
+	}
+	return STR_EMPTY;
+}
+
 uint64_t elf_image_code_end(const struct elf_image *img, uint64_t address)
 {
 	size_t low = 0;

@@ -94,6 +94,8 @@ int elf_image_replace(struct elf_image *img, const struct elf_section *s, void *
 		      struct err *e) MUST_CHECK;
 /* What the file holds for `address` and behind it in the same segment; empty where it holds nothing. */
 struct str elf_image_at(const struct elf_image *img, uint64_t address);
+/* The same for the start of the first program header of this type (PT_*). */
+struct str elf_image_segment(const struct elf_image *img, uint32_t type, uint64_t *ret_vaddr);
 /* Where the code that `address` lies in ends; 0 where it lies in none. */
 uint64_t elf_image_code_end(const struct elf_image *img, uint64_t address);
 /*

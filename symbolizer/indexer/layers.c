@@ -21,7 +21,7 @@ int layers_add(struct layers *l, uint64_t start, uint64_t end, uint32_t value, s
 {
 	if (end <= start)
 		return 0;
-	if (mem_grow(&l->items, &l->cap, l->n + 1, sizeof(*l->items), LAYERS_MAX))
+	if (l->n == l->cap && mem_grow(&l->items, &l->cap, l->n + 1, sizeof(*l->items), LAYERS_MAX))
 		return err_nomem(e);
 	l->items[l->n] = (struct layer){start, end, value, (uint32_t)l->n};
 	l->n++;

@@ -2,6 +2,7 @@
 #include "symbolizer/indexer/probe.h"
 
 #include "symbolizer/indexer/dwarf_probe.h"
+#include "symbolizer/indexer/dynamic_symbols.h"
 #include "symbolizer/indexer/eh_frame_scan.h"
 #include "symbolizer/indexer/go_scan.h"
 
@@ -16,6 +17,13 @@ static bool has_symbols(struct elf_image *img, uint32_t type)
 			return true;
 	}
 	return false;
+}
+
+static bool has_dynamic_symbols(struct elf_image *img)
+{
+	struct dynamic_symbols d;
+
+	return has_symbols(img, SHT_DYNSYM) || (!img->section_count && dynamic_symbols_open(&d, img));
 }
 
 static enum quality best_quality(const struct probe_facts *f, const struct dwarf_facts *d)
@@ -39,7 +47,7 @@ struct probe_facts probe_facts(struct elf_image *img)
 		.lines = d.lines,
 		.split = d.split,
 		.symtab = has_symbols(img, SHT_SYMTAB),
-		.dynsym = has_symbols(img, SHT_DYNSYM),
+		.dynsym = has_dynamic_symbols(img),
 		.gopclntab = go_scan_has_table(img),
 		.eh_frame = eh_frame_scan_has(img),
 		.debugdata = elf_image_has(img, ".gnu_debugdata"),

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "symbolizer/indexer/byte_reader.h"
+#include "symbolizer/indexer/dynamic_symbols.h"
 #include "symbolizer/indexer/layers.h"
 
 void symbols_deinit(struct symbols *s)
@@ -164,6 +165,21 @@ static int read_table(struct symbols *s, struct elf_image *img, const struct elf
 	return read_entries(s, &t, t.data->d_size / entry, e);
 }
 
+static int read_dynamic(struct symbols *s, struct elf_image *img, struct err *e)
+{
+	struct table t = {.img = img, .source = SOURCE_DYNSYM};
+	struct dynamic_symbols d;
+	GElf_Sym sym;
+	const char *name;
+
+	if (!dynamic_symbols_open(&d, img))
+		return 0;
+	while (dynamic_symbols_next(&d, &sym, &name))
+		if (is_function(&sym, name) && add_symbol(s, &t, &sym, name, NULL, e))
+			return -1;
+	return 0;
+}
+
 static int check_type(const struct elf_image *img, struct err *e)
 {
 	if (img->header.e_type != ET_CORE)
@@ -177,6 +193,8 @@ int symbols_read(struct symbols *s, struct elf_image *img, struct err *e)
 {
 	if (check_type(img, e))
 		return -1;
+	if (!img->section_count)
+		return read_dynamic(s, img, e);
 	for (size_t i = 0; i < img->section_count; i++) {
 		const struct elf_section *section = &img->sections[i];
 

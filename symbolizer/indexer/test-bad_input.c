@@ -21,7 +21,7 @@ enum { SANITIZED = 0 };
 #endif
 
 enum {
-	CASES = SANITIZED ? 60 : 500, // of a small file
+	CASES = SANITIZED ? 200 : 500, // of a small file
 	SECONDS = SANITIZED ? 60 : 10,
 	REASON = 64, // exit status: this plus the kind of the error
 	LOOKUPS = 64,

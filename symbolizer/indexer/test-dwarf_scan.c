@@ -176,6 +176,97 @@ static void test_clones(void **state)
 	indexing_deinit(&x);
 }
 
+// Members of local classes, described inside the outer function: one that has code, and one whose code the
+// linker threw away.
+static const char local_classes[] =
+	"volatile int sink;\n"
+	"static inline __attribute__((always_inline)) int twice(int x) { sink += x; return x * 2; }\n"
+	"template <class F> __attribute__((noinline)) int call(F f, int x) { return f(x) + twice(x); }\n"
+	"__attribute__((noinline)) int outer(int x) {\n"
+	"struct Local { int v; __attribute__((noinline)) int get(int y) { struct Deep {\n"
+	"static __attribute__((noinline)) int d(int q) { return twice(q) * sink; } }; return twice(y) * Deep::d(v); } };\n"
+	"Local l{x}; return l.get(3) + call([&](int z) { return twice(z) * x; }, x); }\n"
+	"inline int gone(int x) { return call([](int z) { return twice(z) + 5; }, x); }\n"
+	"int main(int c, char **) { return outer(c) + gone(c); }\n";
+
+static void test_local_classes(void **state)
+{
+	static const char *const compilers[] = {"g++ -O0", "g++ -O1", "clang++ -O1",
+						"g++ -O2 -ffunction-sections -Wl,--gc-sections"};
+
+	(void)state;
+	toolbox_write("local.cc", str_from(local_classes));
+	for (size_t i = 0; i < countof(compilers); i++) {
+		assert_int_equal(toolbox_run("%s -std=c++17 -g local.cc -o local", compilers[i]), 0);
+		compare("local");
+	}
+}
+
+// ---- line tables that many units name -----------------------------------------------------------------
+
+enum { SHARED_ROWS = 20000, ALTERNATING = 80, SHARING = 3000 };
+
+static void write_rows(const char *name, const char *function)
+{
+	struct buf text = BUF_INIT(MIB(4));
+
+	buf_printf(&text, ".text\n.globl %s\n.type %s,@function\n.file 1 \"%s.c\"\n%s:\n", function, function, function,
+		   function);
+	for (unsigned i = 1; i <= SHARED_ROWS; i++)
+		buf_printf(&text, ".loc 1 %u\nnop\n", i % 7 * 1000 + 1);
+	buf_printf(&text, ".size %s,.-%s\n.section .note.GNU-stack,\"\",@progbits\n", function, function);
+	toolbox_write(name, buf_str(&text));
+	buf_deinit(&text);
+}
+
+// A unit without functions for each of the offsets in turn.
+static void write_units(unsigned count, size_t first, size_t second)
+{
+	struct buf text = BUF_INIT(MIB(4));
+
+	buf_puts(&text, ".section .debug_abbrev,\"\",@progbits\n.byte 1,0x11,0,0x10,0x17,0x11,1,0x12,7,0,0,0\n"
+			".section .debug_info,\"\",@progbits\n");
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(&text, "b%u: .long e%u-v%u\nv%u: .short 4\n.long 0\n.byte 8,1\n.long %zu\n.quad one\n.quad %u\ne%u:\n",
+			   i, i, i, i, i % 2 ? second : first, 2 * SHARED_ROWS, i);
+	buf_puts(&text, ".section .note.GNU-stack,\"\",@progbits\n");
+	toolbox_write("units.s", buf_str(&text));
+	buf_deinit(&text);
+}
+
+static void index_units(struct indexing *x)
+{
+	assert_int_equal(toolbox_run("as units.s -o units.o && ld -shared one.o two.o units.o -o shared"), 0);
+	indexing_run(x, "shared", NULL, NULL);
+	assert_non_null(x->index);
+	uhx_lookup(x->index, toolbox_nm("shared", "one") + 3, &frames);
+	assert_int_equal(frames.n, 1);
+	assert_int_equal(frames.frame[0].line, 4001);
+}
+
+static void test_shared_line_tables(void **state)
+{
+	struct indexing x;
+	size_t size;
+
+	(void)state;
+	write_rows("one.s", "one");
+	write_rows("two.s", "two");
+	assert_int_equal(toolbox_run("for f in one two; do as -gdwarf-4 $f.s -o $f.o && "
+				     "objcopy -R .debug_info -R .debug_abbrev -R .debug_aranges -R .debug_str $f.o || exit 1; "
+				     "done"), 0);
+	section_place("one.o", ".debug_line", &size);
+	assert_true(size > SHARED_ROWS);
+	write_units(SHARING, 0, 0); // one after the other: decoded once
+	index_units(&x);
+	assert_null(strstr(x.report.p, "line table at"));
+	indexing_deinit(&x);
+	write_units(ALTERNATING, 0, size); // in turns: again and again, up to a limit
+	index_units(&x);
+	assert_non_null(strstr(x.report.p, "too many units share theirs"));
+	indexing_deinit(&x);
+}
+
 // Two functions that are one by the linker's doing, and one that has two names by its author's.
 static const char folded_cc[] =
 	"extern \"C\" { __attribute__((noinline)) int real(int x) { return x * 5; }\n"
@@ -495,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_g1),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_assembly_and_padding), cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_shared_line_tables), cmocka_unit_test(test_local_classes),
 		cmocka_unit_test(test_aliases), cmocka_unit_test(test_folded_lines),
 		cmocka_unit_test(test_siblings_that_are_children),
 		cmocka_unit_test(test_dwz),	     cmocka_unit_test(test_rust),

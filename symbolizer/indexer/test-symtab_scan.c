@@ -241,6 +241,52 @@ static void test_dynsym_alone(void **state)
 	indexing_deinit(&x);
 }
 
+// The section headers wiped out, as packers do; `wide` is where they are counted.
+static void wipe_headers(const char *from, const char *to, bool wide)
+{
+	size_t n;
+	char *bytes = toolbox_read(from, &n);
+
+	memset(bytes + (wide ? 40 : 32), 0, wide ? 8 : 4); // e_shoff
+	memset(bytes + (wide ? 60 : 48), 0, 4);		   // e_shnum, e_shstrndx
+	toolbox_write(to, (struct str){bytes, n});
+	free(bytes);
+}
+
+static void test_no_section_headers(void **state)
+{
+	static const struct {
+		const char *build;
+		bool wide;
+	} cases[] = {
+		{"gcc -nostdlib -shared -Wl,--hash-style=gnu t.c -o t.so", true},
+		{"gcc -nostdlib -shared -Wl,--hash-style=sysv t.c -o t.so", true},
+		{"clang -target mips-linux-gnu -fPIC -c t.c -o t.o && ld.lld -shared t.o -o t.so", false},
+		{"clang -target i386-linux-gnu -fPIC -c t.c -o t.o && ld.lld -shared --hash-style=gnu t.o -o t.so",
+		 false},
+	};
+
+	(void)state;
+	toolbox_write("t.c", STR("int f(int x) { return x * 3; }\nint g(int x) { return x + 1; }\n"
+				 "static int h(int x) { return x; }\nint (*p)(int) = h;\n"));
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct indexing x;
+
+		assert_int_equal(toolbox_run("%s", cases[i].build), 0);
+		wipe_headers("t.so", "w.so", cases[i].wide);
+		indexing_run(&x, "w.so", NULL, NULL);
+		if (!x.index)
+			fail_msg("%s", x.error.msg);
+		expect(x.index, toolbox_nm("t.so", "f"), "f");
+		expect(x.index, toolbox_nm("t.so", "g"), "g");
+		assert_int_equal(frames.source, SOURCE_DYNSYM);
+		uhx_lookup(x.index, toolbox_nm("t.so", "h"), &frames);
+		assert_int_not_equal(frames.source, SOURCE_DYNSYM);
+		assert_int_equal(uhx_info(x.index)->quality, QUALITY_DYNSYM);
+		indexing_deinit(&x);
+	}
+}
+
 static void test_table(void **state)
 {
 	struct symbols s = SYMBOLS_INIT;
@@ -274,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_descriptors),	     cmocka_unit_test(test_thumb),
 		cmocka_unit_test(test_no_size_at_the_end_of_a_section),
 		cmocka_unit_test(test_large_section),
+		cmocka_unit_test(test_no_section_headers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -4,7 +4,8 @@
 
 usage: check_diff.py [-n 100000] [--only PATTERN] [--folder build/diff] [--results docs/DIFFERENCES-RESULTS.md]
 
-UNHEX_KERNEL_IMAGE=FILE uses that kernel image. Without --only, --results gets the table of this run.
+UNHEX_KERNEL_IMAGE=FILE uses that kernel image. --results gets a table of the last run of each subject, which
+FOLDER/results.json remembers; --only PATTERN runs some.
 Exit 1 where a difference is not explained or an index is not the same twice.
 """
 import argparse
@@ -81,25 +82,38 @@ def commit():
 
 def row(r):
     if "skipped" in r:
-        return f"| {r['name']} | skipped: {r['skipped']} | | | | | |"
+        return f"| {r['name']} | skipped: {r['skipped']} | | | | | | {r['when']} |"
     unexplained = sum(n for c, n in r["classes"].items() if c.startswith("UNEXPLAINED"))
     others = ", ".join(f"{c} {n:,}" for c, n in sorted(r["classes"].items(), key=lambda c: -c[1]) if c != "same")
     return (f"| {r['name']} | {r['size'] >> 10:,} | {r.get('addresses', 0):,} | {r.get('asked_elfutils', 0):,} | "
-            f"{r['classes'].get('same', 0):,} | {unexplained} | {others} |")
+            f"{r['classes'].get('same', 0):,} | {unexplained} | {others} | {r['when']} |")
 
 
-def write(results, begun, path):
-    head = f"""# The last run of `make check-diff`
+def remember(folder, results):
+    """The last result of each subject, this run's and those before it."""
+    path = os.path.join(folder, "results.json")
+    known = {}
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            known = json.load(file)
+    known.update({r["name"]: r for r in results})
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(known, file, indent=1)
+    return [known[name] for name, _, _ in subjects.subjects(folder) if name in known]
 
-{begun}; {versions()}.
+
+def write(results, path):
+    head = f"""# The last runs of `make check-diff`
+
+{versions()}.
 
 Random addresses in sized functions and a tenth as many anywhere in code. The classes are explained in
 [DIFFERENCES.md](DIFFERENCES.md); *same* means the number of frames, file and line of each, and their names up to
 aliases. Each file was indexed three times, under two names: {"the same bytes each time" if
 all(r.get("twice", True) for r in results) else "NOT THE SAME BYTES EACH TIME"}.
 
-| subject | KiB | addresses | of these eu-addr2line was asked | same | unexplained | explained differences |
-|---|---|---|---|---|---|---|
+| subject | KiB | addresses | of these eu-addr2line was asked | same | unexplained | explained differences | date, commit |
+|---|---|---|---|---|---|---|---|
 """
     with open(path, "w", encoding="utf-8") as out:
         out.write(head + "\n".join(map(row, results)) + "\n")
@@ -112,14 +126,14 @@ def main():
     p.add_argument("--folder", default=os.path.join(TOP, "build/diff"))
     p.add_argument("--results")
     args = p.parse_args()
-    results, good, begun = [], True, f"{datetime.date.today()}, commit {commit()}"
+    results, good, begun = [], True, f"{datetime.date.today()}, {commit()}"
     for name, build, options in subjects.subjects(args.folder):
         if re.search(args.only, name):
             result, fine = check(name, build, options, args)
-            results.append(result)
+            results.append({**result, "when": begun})
             good = good and fine
-    if args.results and not args.only:
-        write(results, begun, args.results)
+    if args.results:
+        write(remember(args.folder, results), args.results)
     compared = sum("skipped" not in r for r in results)
     print(f"{compared} compared, {len(results) - compared} skipped: {'as explained' if good else 'UNEXPLAINED DIFFERENCES'}")
     return 0 if good and compared else 1

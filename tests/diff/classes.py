@@ -75,9 +75,12 @@ def is_symbol_file(mine, other):
 
 
 def is_end_row(subject, address, mine, llvm, eu):
-    """No unit claims the address, yet elfutils has a line for it."""
-    return (not subject.units.at(address) and len(mine) == len(llvm) == 1 and mine[0][1] == ("", 0)
-            and llvm[0][1][1] == 0 and bool(eu) and eu[0][1][1] > 0)
+    """No row of a line table covers the address, or no unit claims it, yet elfutils has a line for it."""
+    if not eu or not eu[0][1][1] or mine[0][1] != ("", 0):
+        return False
+    if places(mine) == places(llvm):
+        return True
+    return not subject.units.at(address) and len(mine) == len(llvm) == 1 and llvm[0][1][1] == 0
 
 
 def judge_disputed(subject, address, mine, llvm, eu):

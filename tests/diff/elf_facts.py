@@ -42,17 +42,16 @@ class Spans:
 
 
 class Symbols:
-    """The function symbols: sized ones as spans with all their names, and labels without a size."""
+    """Function symbols that have a size, as spans with all their names; any symbol as a label."""
 
     def __init__(self, elf):
         self.names = collections.defaultdict(set)
         sized, labels = set(), set()
         out = run(["nm", "-S", "--defined-only", elf]) or run(["nm", "-D", "-S", "--defined-only", elf])
         for start, size, kind, name in SYMBOL.findall(out):
-            if kind not in "tTwWiI" or name.startswith("$"):
-                continue
             start, size = int(start, 16), int(size or "0", 16)
-            sized.add((start, start + size))
+            if kind in "tTwWiI" and not name.startswith("$"):
+                sized.add((start, start + size))
             labels.add(start)
             self.names[start].add(name.split("@")[0])
         self.sized = Spans(s for s in sized if s[1] > s[0])

@@ -113,12 +113,12 @@ def libc(_):
 
 def subjects(folder):
     """(name, builder, options): eu-addr2line is asked about fewer where it takes seconds for each address."""
-    every = [("Linux kernel image", kernel, []), ("libc6-dbg's libc", libc, [])]
+    every = [("Linux kernel image", kernel, ["--eu", "20000"]), ("libc6-dbg's libc", libc, [])]
     for name in CXX:
-        few = ["--eu", "20000"] if name.startswith("g++") else ["--eu", "1000", "--add-aranges"]
+        few = ["--eu", "5000"] if name.startswith("g++") else ["--eu", "300", "--add-aranges"]
         every.append((name, lambda f, n=name: cxx(f, n), few))
-    every.append(("Rust, std", rust, ["--eu", "10000", "--add-aranges"]))
-    every.append(("Go, distribution's", lambda f: go(f, "/usr/bin/go"), ["--eu", "20000", "--add-aranges"]))
-    every.append(("Go, newer", lambda f: go(f, "/usr/local/go/bin/go"), ["--eu", "20000", "--add-aranges"]))
+    every.append(("Rust, std", rust, ["--eu", "3000", "--add-aranges"]))
+    every.append(("Go, distribution's", lambda f: go(f, "/usr/bin/go"), ["--eu", "5000", "--add-aranges"]))
+    every.append(("Go, newer", lambda f: go(f, "/usr/local/go/bin/go"), ["--eu", "5000", "--add-aranges"]))
     os.makedirs(folder, exist_ok=True)
     return every

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile and broken input: a clear error with a stable code, nothing stored, the server goes on."""
 import gzip
+import json
 import os
 import random
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import time
 
 import pprof_writer
-from harness import SLOW, build_id, main, run, skip, symbols, test
+from harness import SLOW, build_id, main, program, run, skip, symbols, test
 
 
 def subject(case):
@@ -175,8 +176,70 @@ def half_a_body(case):
 
 
 def supports(case, option):
-    from harness import program
     return option in run(program("unhexd"), "--help").stdout
+
+
+def indexer_that(case, what):
+    """An indexer that probes like the real one and then does `what` (shell)."""
+    path = case.path("indexer-" + str(abs(hash(what)) % 10 ** 6))
+    with open(path, "w", encoding="ascii") as out:
+        real = program("unhex-indexer")
+        out.write(f'#!/bin/sh\ncase "$*" in *--probe*) exec {real} "$@";; esac\n{what.replace("REAL", real)}\n')
+    os.chmod(path, 0o755)
+    return path
+
+
+def goes_wrong(case, name, what, code, *options):
+    full, ident = subject(case)
+    server = case.server("--indexer", indexer_that(case, what), *options, name=name)
+    other = case.compile("busy.c", "busy", "-g")
+    reason_and_others(server, full, ident, hex(symbols(full)["main"][0]), other, code)
+
+
+def reason_and_others(server, bad, ident, address, other, code):
+    """An upload whose indexing goes wrong: a recorded reason on it, and another binary is served as ever."""
+    stored = server.request("PUT", f"/v1/debuginfo/{ident}?type=debuginfo&wait=30", body=open(bad, "rb").read())
+    assert stored.status == 201, stored
+    module = server.symbolize([{"build_id": ident, "addresses": [address]}])[0]
+    story = server.get(f"/v1/debuginfo/{ident}").json()
+    assert code in json.dumps([module, story]), (module, story)
+    assert module["status"] in ("invalid", "missing"), module
+    good = server.request("PUT", f"/v1/debuginfo/{build_id(other)}?type=debuginfo&wait=30", body=open(other, "rb").read())
+    assert good.status == 201, good
+    answer = server.symbolize([{"build_id": build_id(other), "addresses": [hex(symbols(other)["main"][0])]}])[0]
+    assert answer["addresses"][0]["frames"][0]["function"] == "main", answer
+    assert server.get("/readyz").status == 200
+
+
+# What the indexer was asked about is on its command line as a descriptor; busy.c is small enough to tell.
+LARGE = 'for fd in 3 4 5 6 7 8 9; do [ "$(stat -Lc %s /proc/self/fd/$fd 2>/dev/null || echo 0)" -gt 60000 ] && BAD; done'
+
+
+@test
+def crash_while_indexing(case):
+    """a file that crashes the indexer"""
+    goes_wrong(case, "crash", LARGE.replace("BAD", "kill -SEGV $$") + '\nexec REAL "$@"', "indexer_crashed")
+
+
+@test
+def endless_indexing(case):
+    """a file that takes for ever: the deadline, and twice, as the machine may have been busy"""
+    goes_wrong(case, "slow", LARGE.replace("BAD", "exec sleep 60") + '\nexec REAL "$@"', "indexer_timeout",
+               "--index-deadline", "2s")
+
+
+@test
+def huge_indexing(case):
+    """a file that needs more memory than there may be: libc's debug file, in 16 MiB of address space"""
+    ident = build_id(os.path.realpath("/lib/x86_64-linux-gnu/libc.so.6"))
+    debug = f"/usr/lib/debug/.build-id/{ident[:2]}/{ident[2:]}.debug"
+    if not os.path.exists(debug):
+        skip("libc6-dbg is not installed, or of another version than libc6")
+    if SLOW > 1:
+        skip("a sanitized program cannot be limited in address space")
+    other = case.compile("busy.c", "busy", "-g")
+    server = case.server("--index-memory", "16MiB")
+    reason_and_others(server, debug, ident, "0x30000", other, "indexer_out_of_memory")
 
 
 @test

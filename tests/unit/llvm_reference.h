@@ -135,7 +135,7 @@ UNUSED static void compare_files(const char *file, const struct indexing_files *
 		compare_chain(answers, address, &t);
 	}
 	print_message("%s: %u addresses, %u frames, %u names alike\n", file, t.addresses, t.frames, t.names);
-	assert_true(t.addresses > 100 && t.frames > t.addresses / 2);
+	assert_true(t.addresses > 50 && t.frames > t.addresses / 2);
 	assert_true(t.names * 100 >= t.frames * 90); /* the rest: D1 and D2 of one destructor */
 	fclose(asked);
 	fclose(answers);
