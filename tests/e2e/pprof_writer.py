@@ -49,7 +49,8 @@ class Profile:
         return self.location_count
 
     def sample(self, locations, value, **labels):
-        body = b"".join(field(1, l) for l in locations) + field(2, value)
+        # packed, as proto3 has it and every producer writes it
+        body = field(1, b"".join(varint(l) for l in locations)) + field(2, varint(value))
         for key, text in labels.items():
             body += field(3, field(1, self.text(key)) + field(2, self.text(text)))
         self.add(2, body)
