@@ -57,7 +57,7 @@ void uhx_chain(const struct uhx *u, uint64_t va, bool columns, struct uhx_chain 
 bool uhx_spell(const struct uhx *u, uint32_t function, struct frame *ret);
 
 /*
- * uhx_chain() for many addresses, in their order: several times faster than one by one where the
+ * uhx_chain() for many addresses, in their order: faster than one by one where the
  * index is larger than the processor's caches, since the memory that the next ones need is on its
  * way while one is answered. `chain` is valid during the call.
  */
