@@ -9,11 +9,16 @@
 #include "symbolizer/indexer/elf_notes.h"
 #include "symbolizer/indexer/elf_relocate.h"
 #include "symbolizer/indexer/elf_sup.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
 
+// libelf's number for "out of memory" is private to it; malloc() and mmap() leave theirs in errno, which
+// whoever calls libelf has to set to 0 before.
 static int bad(const struct elf_image *img, struct err *e, const char *what)
 {
+	if (errno == ENOMEM)
+		return err_nomem(e);
 	return err_set(e, ERR_BAD_ELF, "%s: %s: %s", img->name, what, elf_errmsg(-1));
 }
 
@@ -43,11 +48,13 @@ static int check_magic(struct elf_image *img, struct err *e)
 static int begin(struct elf_image *img, struct err *e)
 {
 	elf_version(EV_CURRENT);
+	errno = 0;
 	// elf_memory() takes a pointer to what may be written, and does not write
 	img->elf = img->fd >= 0 ? elf_begin(img->fd, ELF_C_READ_MMAP, NULL)
 				: elf_memory((char *)(uintptr_t)img->memory.p, img->memory.n);
 	if (!img->elf)
 		return bad(img, e, "cannot be read");
+	errno = 0; // where a file cannot be mapped, libelf reads it
 	if (elf_kind(img->elf) != ELF_K_ELF || !gelf_getehdr(img->elf, &img->header))
 		return bad(img, e, "damaged ELF header");
 	if (img->header.e_ident[EI_DATA] != ELFDATA2LSB && img->header.e_ident[EI_DATA] != ELFDATA2MSB)
@@ -275,14 +282,24 @@ int elf_image_open_bytes(struct elf_image *img, struct str bytes, const char *na
 	return open_image(img, e);
 }
 
-void elf_image_close(struct elf_image *img)
+void elf_image_drop_contents(struct elf_image *img)
 {
 	if (img->elf)
 		elf_end(img->elf);
+	img->elf = NULL;
 	for (size_t i = 0; i < img->replaced_count; i++)
 		free(img->replaced[i]);
 	free(img->replaced);
+	img->replaced = NULL;
+	img->replaced_count = img->replaced_cap = 0;
 	free(img->sections);
+	img->sections = NULL;
+	img->section_count = 0;
+}
+
+void elf_image_close(struct elf_image *img)
+{
+	elf_image_drop_contents(img);
 	free(img->headers);
 	free(img->code);
 	*img = ELF_IMAGE_INIT;
@@ -347,10 +364,10 @@ int elf_image_data(struct elf_image *img, const struct elf_section *s, struct st
 
 	if (elf_inflate_section(img, s, e) || elf_relocate_section(img, s, e))
 		return -1;
+	errno = 0;
 	data = elf_getdata(s->scn, NULL);
 	if (!data)
-		return err_set(e, ERR_BAD_ELF, "%s: section %s: %s", img->name, s->name,
-			       elf_errmsg(-1));
+		return bad(img, e, s->name);
 	*ret = data->d_buf ? (struct str){data->d_buf, data->d_size} : STR_EMPTY;
 	return 0;
 }
@@ -359,9 +376,11 @@ int elf_image_replace(struct elf_image *img, const struct elf_section *s, void *
 		      struct err *e)
 {
 	_cleanup_free_ void *block = bytes;
-	Elf_Data *data = elf_getdata(s->scn, NULL);
+	Elf_Data *data;
 	GElf_Shdr header;
 
+	errno = 0;
+	data = elf_getdata(s->scn, NULL);
 	if (mem_grow(&img->replaced, &img->replaced_cap, img->replaced_count + 1, sizeof(void *),
 		     ELF_SECTIONS_MAX))
 		return err_nomem(e);

@@ -79,6 +79,8 @@ int elf_image_open(struct elf_image *img, int fd, const char *name, struct err *
 int elf_image_open_bytes(struct elf_image *img, struct str bytes, const char *name,
 			 struct err *e) MUST_CHECK;
 void elf_image_close(struct elf_image *img);
+/* Ends its sections and all data pointers from it, and gives their memory back; headers and identities stay. */
+void elf_image_drop_contents(struct elf_image *img);
 
 const char *elf_image_machine(const struct elf_image *img, char spare[static 32]); /* "x86_64" */
 struct program_headers elf_image_headers(const struct elf_image *img);

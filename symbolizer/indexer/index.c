@@ -167,6 +167,18 @@ static void collect_ids(struct run *r)
 		add_id(r, &exe->ids[exe->id_count - 1]);
 }
 
+// The builder has copies: a large file's mapping would take the room that merging the rows needs.
+static void drop_contents(struct run *r)
+{
+	for (size_t i = 0; i < FILES_MAX && r->in->files[i]; i++)
+		elf_image_drop_contents(r->in->files[i]);
+	for (size_t i = 0; i < r->in->split_count; i++)
+		elf_image_drop_contents(r->in->split[i]);
+	if (r->in->alternate)
+		elf_image_drop_contents(r->in->alternate);
+	symbols_deinit(&r->symbols);
+}
+
 static int build(struct run *r, struct json_out *report, struct err *e)
 {
 	const struct elf_image *exe = executable(r->in);
@@ -181,6 +193,7 @@ static int build(struct run *r, struct json_out *report, struct err *e)
 	meta.id_count = r->id_count;
 	meta.quality = r->quality;
 	meta.machine = str_from(elf_image_machine(exe, spare));
+	drop_contents(r);
 	if (uhx_builder_write(r->builder, &meta, r->in->out_fd, &counts, e))
 		return -1;
 	index_report_write(
