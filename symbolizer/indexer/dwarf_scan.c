@@ -222,6 +222,12 @@ static void name_loose_lines(const struct scan *s, struct uhx_builder *b)
 	}
 }
 
+static void tell_ranges(const struct scan *s, const struct dwarf_file *f)
+{
+	if (f->unit_count && !f->ranges_left)
+		warn(s->warnings, "%s: too many entries share range lists: some were left out", f->image->name);
+}
+
 static void tell(const struct scan *s)
 {
 	if (s->counts.split_units)
@@ -233,8 +239,9 @@ static void tell(const struct scan *s)
 	if (!s->loose.left)
 		warn(s->warnings, "%s: too many units share line tables: lines of code without a function were left out",
 		     s->in->image->name);
-	if (!s->file.ranges_left)
-		warn(s->warnings, "%s: too many entries share range lists: some were left out", s->in->image->name);
+	tell_ranges(s, &s->file);
+	for (size_t i = 0; i < s->split.n; i++)
+		tell_ranges(s, &s->split.files[i]);
 	if (s->functions.too_deep)
 		warn(s->warnings, "%s: scopes nested more than %d deep were cut", s->in->image->name,
 		     DWARF_DEPTH_MAX);
