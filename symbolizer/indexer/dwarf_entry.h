@@ -9,8 +9,6 @@
 
 #include "symbolizer/indexer/dwarf_file.h"
 
-enum { DWARF_STRING_MAX = 64 * 1024 /* longer ones are cut */ };
-
 struct dwarf_entry {
 	struct dwarf_unit *unit;
 	const struct abbrev *abbrev;
