@@ -10,11 +10,17 @@ static struct byte_reader reader_at(const struct dwarf_unit *u, const uint8_t *p
 	return (struct byte_reader){p, u->end, u->file->big_endian, false};
 }
 
+// An entry that others refer to is read for each of them: a longer string is damage.
 static uint64_t read_string_start(struct byte_reader *r, const struct dwarf_unit *u)
 {
 	const uint8_t *start = r->p;
+	const uint8_t *nul = memchr(start, '\0', MIN(byte_reader_left(r), (size_t)DWARF_IN_PLACE_MAX));
 
-	read_cstr(r);
+	if (!nul) {
+		byte_reader_fail(r);
+		return 0;
+	}
+	r->p = nul + 1;
 	return (uint64_t)(start - (const uint8_t *)u->file->info.p);
 }
 

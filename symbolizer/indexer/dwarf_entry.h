@@ -9,6 +9,8 @@
 
 #include "symbolizer/indexer/dwarf_file.h"
 
+enum { DWARF_IN_PLACE_MAX = 1 << 20 /* bytes of a string inside an entry, with its NUL */ };
+
 struct dwarf_entry {
 	struct dwarf_unit *unit;
 	const struct abbrev *abbrev;
