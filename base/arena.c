@@ -2,7 +2,6 @@
 #include "base/arena.h"
 
 #include "base/mem.h"
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,23 +59,16 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t need)
 	return c;
 }
 
-// Never 0, so that no two allocations are one.
-static bool round_up(size_t size, size_t *ret)
-{
-	if (add_overflows(size, ALIGN - 1, ret))
-		return false;
-	*ret = MAX(*ret & ~(size_t)(ALIGN - 1), (size_t)ALIGN);
-	return true;
-}
-
 void *arena_alloc(struct arena *a, size_t size)
 {
 	struct arena_chunk *c = a->chunks;
 	size_t rounded;
 	void *p;
 
-	if (!round_up(size, &rounded))
+	if (add_overflows(size, ALIGN - 1, &rounded))
 		return NULL;
+	rounded &= ~(size_t)(ALIGN - 1);
+	rounded = MAX(rounded, (size_t)ALIGN);
 	if (!c || rounded > c->size - c->used)
 		c = add_chunk(a, rounded);
 	if (!c)
@@ -106,17 +98,6 @@ void *arena_dup(struct arena *a, const void *p, size_t n)
 	if (copy && n)
 		memcpy(copy, p, n);
 	return copy;
-}
-
-void arena_trim(struct arena *a, const void *latest, size_t size)
-{
-	struct arena_chunk *c = a->chunks;
-	size_t offset = (size_t)((const unsigned char *)latest - c->data);
-	size_t rounded;
-
-	assert(offset < c->used);
-	if (round_up(size, &rounded) && rounded < c->used - offset)
-		c->used = offset + rounded;
 }
 
 struct str arena_str(struct arena *a, struct str s)

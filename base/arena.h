@@ -25,8 +25,6 @@ void arena_deinit(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size) MUST_CHECK;
 void *arena_calloc(struct arena *a, size_t count, size_t size) MUST_CHECK; /* zeroed */
 void *arena_dup(struct arena *a, const void *p, size_t n) MUST_CHECK;
-/* Cuts the latest allocation down to `size` bytes: for room taken before the need was known. */
-void arena_trim(struct arena *a, const void *latest, size_t size);
 /* A NUL-terminated copy; .p == NULL on failure. */
 struct str arena_str(struct arena *a, struct str s);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3) MUST_CHECK;

@@ -52,28 +52,6 @@ static void one_large_allocation_fits(void **state)
 	arena_deinit(&a);
 }
 
-static void what_was_not_needed_goes_back(void **state)
-{
-	struct arena a = ARENA_INIT(1 << 20);
-	char *first = arena_alloc(&a, 4000);
-	char *second, *third;
-
-	(void)state;
-	assert_non_null(first);
-	memset(first, 'a', 100);
-	arena_trim(&a, first, 100);
-	second = arena_alloc(&a, 50);
-	assert_ptr_equal(second, first + 112);
-	arena_trim(&a, second, 0);
-	third = arena_alloc(&a, 1);
-	assert_ptr_equal(third, second + 16);
-	// More than was taken is not given.
-	arena_trim(&a, third, 1000);
-	assert_ptr_equal(arena_alloc(&a, 1), third + 16);
-	assert_int_equal(first[99], 'a');
-	arena_deinit(&a);
-}
-
 static void strings_are_terminated(void **state)
 {
 	struct arena a = ARENA_INIT(1 << 20);
@@ -99,7 +77,6 @@ int main(void)
 		cmocka_unit_test(allocations_are_aligned_and_apart),
 		cmocka_unit_test(the_cap_holds),
 		cmocka_unit_test(one_large_allocation_fits),
-		cmocka_unit_test(what_was_not_needed_goes_back),
 		cmocka_unit_test(strings_are_terminated),
 	};
 

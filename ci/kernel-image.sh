@@ -25,11 +25,11 @@ package() {
 # Into a folder of its own until it is whole: a second caller, or the next run, must not meet half an image.
 take_out() {
 	new=$(mktemp -d "$folder/new.XXXXXX")
+	trap 'rm -rf "$new"' EXIT
 	dpkg-deb --fsys-tarfile "$1" |
 		tar -x -C "$new" --wildcards --transform 's,.*/,,' './usr/lib/debug/boot/vmlinux-*' ||
 		fail "no vmlinux in $1"
 	mv "$new"/vmlinux-* "$folder/"
-	rmdir "$new"
 }
 
 if [ -n "${UNHEX_KERNEL_IMAGE:-}" ]; then

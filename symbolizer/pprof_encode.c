@@ -238,11 +238,11 @@ static uint8_t *put_values(uint8_t *to, const struct pprof_sample *s, size_t typ
 static void put_sample(struct encoder *enc, const struct pprof_sample *s, size_t types)
 {
 	uint8_t *start = begin(enc, room_of_sample(s, types));
-	uint8_t *to = start + HEAD_SIZE;
+	uint8_t *to;
 
 	if (!start)
 		return;
-	to = put_values(put_locations(to, s), s, types);
+	to = put_values(put_locations(start + HEAD_SIZE, s), s, types);
 	for (size_t i = 0; i < s->label_count; i++)
 		to = put_inner(enc, to, SAMPLE_LABEL, &pprof_message_label, &s->labels[i], i);
 	to = put_fields(enc, to, &pprof_message_sample, s, 0);
@@ -284,11 +284,11 @@ static void put_samples(struct encoder *enc, const struct pprof *p)
 static void put_location(struct encoder *enc, const struct pprof_location *loc, size_t position)
 {
 	uint8_t *start = begin(enc, room_of_location(loc));
-	uint8_t *to = start + HEAD_SIZE;
+	uint8_t *to;
 
 	if (!start)
 		return;
-	to = put_fields(enc, to, &pprof_message_location, loc, position);
+	to = put_fields(enc, start + HEAD_SIZE, &pprof_message_location, loc, position);
 	for (size_t i = 0; i < loc->line_count; i++)
 		to = put_inner(enc, to, LOCATION_LINE, &pprof_message_line, &loc->lines[i], i);
 	commit(enc, start, close_message(start, to, PROFILE_LOCATION));
@@ -315,10 +315,11 @@ static void put_own_fields(struct encoder *enc, const struct pprof *p)
 	size_t room = room_of_fields(&pprof_message_profile, p) + HEAD_MAX +
 		      p->comment_count * PB_VARINT_MAX;
 	uint8_t *start = begin(enc, room);
-	uint8_t *to = start + HEAD_SIZE;
+	uint8_t *to;
 
 	if (!start)
 		return;
+	to = start + HEAD_SIZE;
 	for (size_t i = 0; i < p->comment_count; i++)
 		to = pb_write_varint(to, string_index(enc, p->comments[i]));
 	to = p->comment_count ? close_message(start, to, PROFILE_COMMENT) : start;

@@ -46,6 +46,18 @@ struct str read_bytes(struct byte_reader *r, uint64_t n)
 	return skip_bytes(r, n) ? (struct str){p, n} : STR_EMPTY;
 }
 
+struct str cstr_at(struct str table, uint64_t offset)
+{
+	struct byte_reader r = byte_reader_at(table, offset, false);
+	const char *start = (const char *)r.p;
+	size_t n = MIN(byte_reader_left(&r), (size_t)CSTR_MAX);
+	const char *nul = n ? memchr(start, '\0', n) : NULL;
+
+	if (nul)
+		return (struct str){start, (size_t)(nul - start)};
+	return n == CSTR_MAX ? (struct str){start, n} : STR_EMPTY;
+}
+
 struct str read_cstr(struct byte_reader *r)
 {
 	const char *p = (const char *)r->p;

@@ -143,5 +143,11 @@ static inline int64_t read_sleb(struct byte_reader *r)
 
 struct str read_bytes(struct byte_reader *r, uint64_t n);
 struct str read_cstr(struct byte_reader *r); /* without its NUL, which is read too */
+/*
+ * The string at an offset of a table of strings; empty where none ends there. After CSTR_MAX bytes it is cut:
+ * any number of offsets may lead into one long text.
+ */
+enum { CSTR_MAX = 64 * 1024 };
+struct str cstr_at(struct str table, uint64_t offset);
 
 #endif

@@ -268,7 +268,7 @@ static int add_attribute(struct compiler *c, uint64_t attribute, uint64_t form, 
 
 	if (op < 0)
 		return err_set(e, ERR_UNSUPPORTED, "form 0x%llx", (unsigned long long)form);
-	if (slot == SLOT_SIBLING && op == 4 && c->is_fixed)
+	if (slot == SLOT_SIBLING && form == DW_FORM_ref4 && c->is_fixed)
 		c->abbrev->sibling = (uint16_t)c->fixed;
 	if (op > OP_FIXED_MAX && op != OP_CONSTANT)
 		c->is_fixed = false;

@@ -10,11 +10,17 @@ static struct byte_reader reader_at(const struct dwarf_unit *u, const uint8_t *p
 	return (struct byte_reader){p, u->end, u->file->big_endian, false};
 }
 
+// An entry that others refer to is read for each of them: a longer string is damage.
 static uint64_t read_string_start(struct byte_reader *r, const struct dwarf_unit *u)
 {
 	const uint8_t *start = r->p;
+	const uint8_t *nul = memchr(start, '\0', MIN(byte_reader_left(r), (size_t)DWARF_IN_PLACE_MAX));
 
-	read_cstr(r);
+	if (!nul) {
+		byte_reader_fail(r);
+		return 0;
+	}
+	r->p = nul + 1;
 	return (uint64_t)(start - (const uint8_t *)u->file->info.p);
 }
 
@@ -139,18 +145,6 @@ bool dwarf_entry_at(struct dwarf_unit *u, const uint8_t *at, struct dwarf_entry 
 
 // ---- what values mean ---------------------------------------------------------------------------------
 
-static struct str string_at(struct str section, uint64_t offset)
-{
-	struct byte_reader r = byte_reader_at(section, offset, false);
-	const char *start = (const char *)r.p;
-	size_t n = MIN(byte_reader_left(&r), (size_t)DWARF_STRING_MAX);
-	const char *nul = n ? memchr(start, '\0', n) : NULL;
-
-	if (nul)
-		return (struct str){start, (size_t)(nul - start)};
-	return n == DWARF_STRING_MAX ? (struct str){start, n} : STR_EMPTY;
-}
-
 bool dwarf_table_item(const struct dwarf_unit *u, struct str section, uint64_t base, uint64_t index,
 		      unsigned size, uint64_t *ret)
 {
@@ -169,7 +163,7 @@ static struct str indexed_string(const struct dwarf_unit *u, uint64_t index)
 	uint64_t offset;
 
 	return dwarf_table_item(u, u->file->str_offsets, u->str_offsets_base, index, u->sizes.offset, &offset)
-		       ? string_at(u->file->str, offset)
+		       ? cstr_at(u->file->str, offset)
 		       : STR_EMPTY;
 }
 
@@ -177,11 +171,11 @@ struct str dwarf_string(const struct dwarf_unit *u, const struct dwarf_value *v)
 {
 	switch (v->form) {
 	case DW_FORM_string:
-		return string_at(u->file->info, v->number);
+		return cstr_at(u->file->info, v->number);
 	case DW_FORM_strp:
-		return string_at(u->file->str, v->number);
+		return cstr_at(u->file->str, v->number);
 	case DW_FORM_line_strp:
-		return string_at(u->file->line_str, v->number);
+		return cstr_at(u->file->line_str, v->number);
 	case DW_FORM_strx:
 	case DW_FORM_strx1:
 	case DW_FORM_strx2:
@@ -191,7 +185,7 @@ struct str dwarf_string(const struct dwarf_unit *u, const struct dwarf_value *v)
 		return indexed_string(u, v->number);
 	case DW_FORM_strp_sup:
 	case DW_FORM_GNU_strp_alt:
-		return u->file->alternate ? string_at(u->file->alternate->str, v->number) : STR_EMPTY;
+		return u->file->alternate ? cstr_at(u->file->alternate->str, v->number) : STR_EMPTY;
 	default:
 		return STR_EMPTY;
 	}

@@ -9,7 +9,7 @@
 
 #include "symbolizer/indexer/dwarf_file.h"
 
-enum { DWARF_STRING_MAX = 64 * 1024 /* longer ones are cut */ };
+enum { DWARF_IN_PLACE_MAX = 1 << 20 /* bytes of a string inside an entry, with its NUL */ };
 
 struct dwarf_entry {
 	struct dwarf_unit *unit;

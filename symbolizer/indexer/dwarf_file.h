@@ -50,7 +50,7 @@ struct dwarf_unit {
 	enum dwarf_unit_state state;
 	uint64_t str_offsets_start; /* in a package: where its part of the section begins */
 	uint64_t rnglists_start;
-	const struct dwarf_file *addresses; /* .debug_addr and .debug_ranges: of the skeleton where split */
+	struct dwarf_file *addresses; /* .debug_addr and .debug_ranges: of the skeleton where split */
 	/* from here on: once it is read */
 	const struct abbrev_table *abbrevs;
 	uint16_t tag;

@@ -79,13 +79,16 @@ uhx_id dwarf_lines_file(struct dwarf_lines *l, uint64_t index)
 
 // ---- rows to spans ------------------------------------------------------------------------------
 
+static bool goes_on(const struct line_span *last, const struct line_span *span)
+{
+	return last->end == span->start && last->file == span->file && last->line == span->line &&
+	       last->column == span->column && last->sequence == span->sequence;
+}
+
 static int add_span(struct line_spans *s, const struct line_span *span)
 {
-	struct line_span *last = s->n ? &s->items[s->n - 1] : NULL;
-
-	if (last && last->end == span->start && last->file == span->file && last->line == span->line &&
-	    last->column == span->column && last->sequence == span->sequence) {
-		last->end = span->end;
+	if (s->n && goes_on(&s->items[s->n - 1], span)) {
+		s->items[s->n - 1].end = span->end;
 		return 0;
 	}
 	if (s->n == s->cap && mem_grow(&s->items, &s->cap, s->n + 1, sizeof(*s->items), LINE_SPANS_MAX))

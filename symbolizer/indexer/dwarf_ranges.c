@@ -128,6 +128,12 @@ static int next_in_list(struct dwarf_ranges *x, uint64_t *start, uint64_t *end)
 	return known && *start < *end;
 }
 
+// Of the file that the list is in: before DWARF 5 that is the skeleton's where a unit is split.
+static uint64_t *entries_left(const struct dwarf_ranges *x)
+{
+	return &(x->kind == RANGES_OLD ? x->unit->addresses : x->unit->file)->ranges_left;
+}
+
 bool dwarf_ranges_next(struct dwarf_ranges *x, uint64_t *ret_start, uint64_t *ret_end)
 {
 	if (x->kind == RANGES_ONE) {
@@ -136,12 +142,12 @@ bool dwarf_ranges_next(struct dwarf_ranges *x, uint64_t *ret_start, uint64_t *re
 		*ret_end = x->end;
 		return x->start < x->end;
 	}
-	while (x->kind != RANGES_NONE && x->entries++ < DWARF_RANGES_MAX && x->unit->file->ranges_left) {
+	while (x->kind != RANGES_NONE && x->entries++ < DWARF_RANGES_MAX && *entries_left(x)) {
 		uint64_t start = 0;
 		uint64_t end = 0;
 		int rc = x->kind == RANGES_OLD ? next_old(x, &start, &end) : next_in_list(x, &start, &end);
 
-		x->unit->file->ranges_left--;
+		--*entries_left(x);
 		if (rc < 0 || x->r.failed)
 			break;
 		if (rc) {

@@ -103,10 +103,7 @@ static int paint_unit(struct scan *s, const struct dwarf_unit *u, const struct d
 			return -1;
 	if (l->n || u->tag != DW_TAG_compile_unit)
 		return 0;
-	for (size_t i = 0; i < s->in->image->code_count; i++)
-		if (layers_add(l, s->in->image->code[i].start, s->in->image->code[i].end, DWARF_UNCOVERED, e))
-			return -1;
-	return 0;
+	return layers_add(l, 0, UINT64_MAX, DWARF_UNCOVERED, e); // lines are of code of this file in any case
 }
 
 struct gaps {
@@ -198,15 +195,17 @@ static uhx_id symbol_scope(struct uhx_builder *b, const struct symbol *symbol)
 	return uhx_builder_scope(b, &scope);
 }
 
-static void name_loose_lines(const struct scan *s, struct uhx_builder *b)
+// Spans that do not overlap meet as many symbols as both are; those of units that share a table may overlap.
+static void name_loose_lines(struct scan *s, struct uhx_builder *b)
 {
 	const struct symbols *symbols = s->in->symbols;
+	uint64_t rows = LOOSE_FACTOR * ((uint64_t)s->loose.n + symbols->span_count) + 1;
 
 	for (size_t i = 0; i < s->loose.n; i++) {
 		const struct line_span *line = &s->loose.items[i];
 
 		for (size_t k = symbols_span_from(symbols, line->start);
-		     k < symbols->span_count && symbols->spans[k].start < line->end; k++) {
+		     k < symbols->span_count && symbols->spans[k].start < line->end && rows; k++, rows--) {
 			const struct symbol_span *span = &symbols->spans[k];
 			struct uhx_row row = {
 				.start = MAX(span->start, line->start),
@@ -220,6 +219,14 @@ static void name_loose_lines(const struct scan *s, struct uhx_builder *b)
 			uhx_builder_row(b, &row);
 		}
 	}
+	if (!rows)
+		s->loose.left = 0;
+}
+
+static void tell_ranges(const struct scan *s, const struct dwarf_file *f)
+{
+	if (f->unit_count && !f->ranges_left)
+		warn(s->warnings, "%s: too many entries share range lists: some were left out", f->image->name);
 }
 
 static void tell(const struct scan *s)
@@ -233,8 +240,9 @@ static void tell(const struct scan *s)
 	if (!s->loose.left)
 		warn(s->warnings, "%s: too many units share line tables: lines of code without a function were left out",
 		     s->in->image->name);
-	if (!s->file.ranges_left)
-		warn(s->warnings, "%s: too many entries share range lists: some were left out", s->in->image->name);
+	tell_ranges(s, &s->file);
+	for (size_t i = 0; i < s->split.n; i++)
+		tell_ranges(s, &s->split.files[i]);
 	if (s->functions.too_deep)
 		warn(s->warnings, "%s: scopes nested more than %d deep were cut", s->in->image->name,
 		     DWARF_DEPTH_MAX);

@@ -28,7 +28,7 @@ static int add_function(void *ctx, uint64_t start, uint64_t end)
 	struct uhx_scope scope = {.source = SOURCE_EH_FRAME};
 
 	s->found++;
-	if (end > code_end || has_symbol(s->symbols, start, end))
+	if (start >= end || end > code_end || has_symbol(s->symbols, start, end))
 		return 0;
 	snprintf(name, sizeof(name), "fun_0x%" PRIx64, start);
 	function = (struct uhx_function){.linkage = str_from(name)};

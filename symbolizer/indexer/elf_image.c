@@ -13,6 +13,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+enum { OVERLAP_FACTOR = 4 };
+
 // libelf's number for "out of memory" is private to it; malloc() and mmap() leave theirs in errno, which
 // whoever calls libelf has to set to 0 before.
 static int bad(const struct elf_image *img, struct err *e, const char *what)
@@ -87,6 +89,18 @@ static int check_section(const struct elf_image *img, const struct elf_section *
 		       img->name, s->name, s->header.sh_size, s->header.sh_offset, img->size);
 }
 
+// Sections do not share bytes. Many that lie in the same ones would ask for any amount of work.
+static int count_bytes(const struct elf_image *img, const struct elf_section *s, uint64_t *left, struct err *e)
+{
+	if (s->header.sh_type == SHT_NOBITS || s->header.sh_type == SHT_NULL)
+		return 0;
+	if (s->header.sh_size > *left)
+		return err_set(e, ERR_BAD_ELF, "%s: its sections have more bytes than %d times the file",
+			       img->name, OVERLAP_FACTOR);
+	*left -= s->header.sh_size;
+	return 0;
+}
+
 static int load_section(struct elf_image *img, Elf_Scn *scn, size_t names, struct err *e)
 {
 	struct elf_section *s = &img->sections[img->section_count];
@@ -110,6 +124,7 @@ static int load_sections(struct elf_image *img, struct err *e)
 	Elf_Scn *scn = NULL;
 	size_t count;
 	size_t names;
+	uint64_t left = OVERLAP_FACTOR * img->size;
 
 	if (!img->header.e_shoff)
 		return 0;
@@ -124,7 +139,8 @@ static int load_sections(struct elf_image *img, struct err *e)
 	if (!img->sections)
 		return err_nomem(e);
 	while (img->section_count + 1 < count && (scn = elf_nextscn(img->elf, scn)))
-		if (load_section(img, scn, names, e))
+		if (load_section(img, scn, names, e) ||
+		    count_bytes(img, &img->sections[img->section_count - 1], &left, e))
 			return -1;
 	return 0;
 }

@@ -120,6 +120,8 @@ int elf_inflate_section(struct elf_image *img, const struct elf_section *s, stru
 		return err_nomem(e);
 	if (inflate(&c, out, &why))
 		return why.kind == ERR_NOMEM ? err_nomem(e) : bad(img, s, why.msg, e);
+	if (elf_image_replace(img, s, steal_ptr(out), c.size, e))
+		return -1;
 	img->sections[s - img->sections].inflated = true;
-	return elf_image_replace(img, s, steal_ptr(out), c.size, e);
+	return 0;
 }

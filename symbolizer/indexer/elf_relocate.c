@@ -280,6 +280,8 @@ int elf_relocate_section(struct elf_image *img, const struct elf_section *s, str
 		job.from = &img->sections[i - 1];
 		relocate_from(&job);
 	}
+	if (copied && elf_image_replace(img, s, job.bytes, job.n, e))
+		return -1;
 	img->sections[s - img->sections].relocated = true;
-	return copied ? elf_image_replace(img, s, job.bytes, job.n, e) : 0;
+	return 0;
 }

@@ -188,10 +188,7 @@ struct str gsym_image_info(const struct gsym_image *g, uint32_t i)
 
 struct str gsym_image_string(const struct gsym_image *g, uint64_t offset)
 {
-	struct byte_reader r = gsym_reader(g, offset < g->strings.n ? str_skip(g->strings, offset)
-								     : STR_EMPTY);
-
-	return read_cstr(&r);
+	return cstr_at(g->strings, offset);
 }
 
 void gsym_image_file(const struct gsym_image *g, uint32_t i, struct str *ret_folder,

@@ -43,7 +43,7 @@ static inline struct byte_reader gsym_reader(const struct gsym_image *g, struct 
 bool gsym_image_address(const struct gsym_image *g, uint32_t i, uint64_t *ret);
 /* From where the info of function i starts to the end of the table; empty: nowhere. */
 struct str gsym_image_info(const struct gsym_image *g, uint32_t i);
-/* Empty where the offset leads out of the table or no NUL follows. */
+/* As cstr_at(). */
 struct str gsym_image_string(const struct gsym_image *g, uint64_t offset);
 /* i < file_count. */
 void gsym_image_file(const struct gsym_image *g, uint32_t i, struct str *ret_folder,

@@ -70,20 +70,22 @@ static int add_split(struct inputs *in, const char *name, struct err *e)
 	return 0;
 }
 
-// As debuggers do: "prog.dwp" for "prog", or for its debug file. Where there is none nothing is said.
-static int add_package_beside(struct inputs *in, const char *elf, struct err *e)
+// As debuggers do: "prog.dwp" for "prog", or for its debug file. Nobody asked for it: where there is none nothing
+// is said, and one that cannot be read (a folder) is worth a warning.
+static void add_package_beside(struct inputs *in, const char *elf, struct warnings *warnings)
 {
-	struct err ignored = ERR_INIT;
+	struct err problem = ERR_INIT;
 	int inherited;
 	int n = snprintf(in->package, sizeof(in->package), "%s.dwp", elf);
 
-	if (n < 0 || (size_t)n >= sizeof(in->package) || inherited_fd(elf, &inherited, &ignored))
-		return 0;
-	return access(in->package, R_OK) == 0 ? add_split(in, in->package, e) : 0;
+	if (n < 0 || (size_t)n >= sizeof(in->package) || inherited_fd(elf, &inherited, &problem))
+		return;
+	if (access(in->package, R_OK) == 0 && add_split(in, in->package, &problem))
+		warn(warnings, "%s", problem.msg);
 }
 
 // Whoever names a package or .dwo files need not have a look for one done.
-static int open_split(struct inputs *in, const struct inputs_wanted *w, struct err *e)
+static int open_split(struct inputs *in, const struct inputs_wanted *w, struct warnings *warnings, struct err *e)
 {
 	size_t n = w->dwo->n + 1;
 
@@ -96,10 +98,10 @@ static int open_split(struct inputs *in, const struct inputs_wanted *w, struct e
 	for (size_t i = 0; i < w->dwo->n; i++)
 		if (add_split(in, w->dwo->items[i], e))
 			return -1;
-	if (!in->split_count && add_package_beside(in, in->files[INPUT_ELF].name, e))
-		return -1;
+	if (!in->split_count)
+		add_package_beside(in, in->files[INPUT_ELF].name, warnings);
 	if (!in->split_count && in->files[INPUT_DEBUG].name)
-		return add_package_beside(in, in->files[INPUT_DEBUG].name, e);
+		add_package_beside(in, in->files[INPUT_DEBUG].name, warnings);
 	return 0;
 }
 
@@ -113,7 +115,7 @@ int inputs_open(struct inputs *in, const struct inputs_wanted *w, struct warning
 		return -1;
 	if (w->alone)
 		return 0;
-	return look_in_folders(in, w, warnings, e) || open_split(in, w, e) ? -1 : 0;
+	return look_in_folders(in, w, warnings, e) || open_split(in, w, warnings, e) ? -1 : 0;
 }
 
 static int load_one(struct input *file, struct err *e)

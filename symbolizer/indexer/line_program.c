@@ -66,13 +66,6 @@ struct format {
 	uint64_t form;
 };
 
-static struct str string_at(struct str section, uint64_t offset)
-{
-	struct byte_reader r = byte_reader_at(section, offset, false);
-
-	return read_cstr(&r);
-}
-
 struct value {
 	struct str text;
 	uint64_t number;
@@ -86,10 +79,10 @@ static bool read_value(const struct line_program *p, struct byte_reader *r, uint
 		v->text = read_cstr(r);
 		return true;
 	case DW_FORM_line_strp:
-		v->text = string_at(p->sections->line_str, read_uint(r, p->offset_size));
+		v->text = cstr_at(p->sections->line_str, read_uint(r, p->offset_size));
 		return true;
 	case DW_FORM_strp:
-		v->text = string_at(p->sections->str, read_uint(r, p->offset_size));
+		v->text = cstr_at(p->sections->str, read_uint(r, p->offset_size));
 		return true;
 	case DW_FORM_udata:
 		v->number = read_uleb(r);

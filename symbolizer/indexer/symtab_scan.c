@@ -35,7 +35,7 @@ static bool is_function(const GElf_Sym *sym, const char *name)
 // "memcpy@@GLIBC_2.14" is memcpy to whoever reads a profile.
 struct str symbol_display_name(const char *name)
 {
-	struct str s = str_from(name);
+	struct str s = {name, strnlen(name, SYMBOL_NAME_MAX)};
 	const char *at = s.n > 1 ? memchr(s.p + 1, '@', s.n - 1) : NULL;
 
 	if (at)

@@ -23,6 +23,7 @@ enum {
 	SYMBOL_GUESS_MAX = 4096,
 	SYMBOLS_MAX = 1 << 25,
 	SYMBOL_ALIASES_MAX = 32, /* told of one function */
+	SYMBOL_NAME_MAX = 64 * 1024, /* longer ones are cut: many may end in the same long text */
 };
 
 struct symbol {

@@ -368,9 +368,40 @@ static void test_tables(void **state)
 	assert_int_equal(dwarf_string(&u, &v).n, 0);
 }
 
+static const uint8_t *read_in_place(struct buf *text)
+{
+	struct dwarf_step step = {.form = DW_FORM_string, .op = OP_STRING, .slot = SLOT_NAME};
+	struct abbrev abbrev = {.code = 1, .steps = 1, .fixed = ABBREV_NOT_FIXED};
+	struct abbrev_table table = {.steps = &step, .step_count = 1};
+	const uint8_t *start = (const uint8_t *)text->p;
+	struct dwarf_file file = {.info = buf_str(text)};
+	struct dwarf_unit unit = {.file = &file, .abbrevs = &table, .entries = start, .end = start + text->n};
+	struct dwarf_entry entry = {&unit, &abbrev, start, start};
+	struct dwarf_attributes a;
+
+	return dwarf_entry_read(&entry, &a);
+}
+
+static void test_long_strings_in_place(void **state)
+{
+	struct buf text = BUF_INIT(4 << 20);
+
+	(void)state;
+	while (text.n < DWARF_IN_PLACE_MAX - 1)
+		buf_append_c(&text, 'x');
+	assert_null(read_in_place(&text)); // it does not end
+	buf_append_c(&text, '\0');
+	assert_ptr_equal(read_in_place(&text), text.p + DWARF_IN_PLACE_MAX);
+	text.p[text.n - 1] = 'x';
+	buf_append_c(&text, '\0');
+	assert_null(read_in_place(&text));
+	buf_deinit(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_long_strings_in_place),
 		cmocka_unit_test(test_gcc),	  cmocka_unit_test(test_clang),
 		cmocka_unit_test(test_other_machines), cmocka_unit_test(test_dwz),
 		cmocka_unit_test(test_c_library), cmocka_unit_test(test_tables),

@@ -3,9 +3,11 @@
  * Split DWARF of both compilers, loose and packaged. What is compared with is the same program, not split:
  * its code is the same byte by byte.
  */
+#include "symbolizer/indexer/dwarf_ranges.h"
 #include "tests/unit/damage.h"
 #include "tests/unit/llvm_reference.h"
 #include "tests/unit/subject.h"
+#include <dwarf.h>
 
 static const char second_cc[] =
 	"namespace second { struct S { int n; int half() const { return n / 2; } };\n"
@@ -87,6 +89,31 @@ static void test_split_missing(void **state)
 	indexing_deinit(&x);
 }
 
+// Before DWARF 5 the lists are the binary's, and so is the count of what may be read of them: a .dwo file has none.
+static void test_old_ranges_count_for_the_binary(void **state)
+{
+	static const uint64_t list[] = {0x1000, 0x1010, 0x2000, 0x2020, 0, 0};
+	struct dwarf_file binary = {.ranges = {(const char *)list, sizeof(list)}, .ranges_left = 4};
+	struct dwarf_file dwo = {.ranges_left = 0};
+	struct dwarf_unit unit = {.file = &dwo, .addresses = &binary, .version = 4, .sizes = {8, 4, 4}};
+	struct dwarf_attributes a = {.has = 1U << SLOT_RANGES};
+	struct dwarf_ranges ranges;
+	uint64_t start, end;
+
+	(void)state;
+	a.value[SLOT_RANGES] = (struct dwarf_value){0, DW_FORM_sec_offset};
+	dwarf_ranges_begin(&ranges, &unit, &a);
+	assert_true(dwarf_ranges_next(&ranges, &start, &end));
+	assert_true(start == 0x1000 && end == 0x1010);
+	assert_true(dwarf_ranges_next(&ranges, &start, &end));
+	assert_true(start == 0x2000 && end == 0x2020);
+	assert_false(dwarf_ranges_next(&ranges, &start, &end));
+	assert_int_equal(binary.ranges_left, 1);
+	dwarf_ranges_begin(&ranges, &unit, &a);
+	assert_true(dwarf_ranges_next(&ranges, &start, &end));
+	assert_false(dwarf_ranges_next(&ranges, &start, &end));
+}
+
 // A package whose index says anything at all.
 static void test_split_damaged(void **state)
 {
@@ -124,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_split_gcc),
 		cmocka_unit_test(test_split_clang),
 		cmocka_unit_test(test_split_missing),
+		cmocka_unit_test(test_old_ranges_count_for_the_binary),
 		cmocka_unit_test(test_split_damaged),
 	};
 

@@ -220,6 +220,33 @@ static void test_section_outside(void **state)
 	refuse("outside", ERR_BAD_ELF, "truncated: section .symtab");
 }
 
+// Some overlap may pass; that each of many sections is the whole file may not.
+static void test_sections_that_share_bytes(void **state)
+{
+	size_t n;
+	char *bytes = toolbox_read("full", &n);
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)bytes;
+	Elf64_Shdr *sections = (Elf64_Shdr *)(void *)(bytes + header->e_shoff);
+	struct elf_image img;
+
+	(void)state;
+	for (size_t i = 1; i < header->e_shnum; i++) {
+		if (sections[i].sh_type != SHT_PROGBITS)
+			continue;
+		sections[i].sh_offset = 0;
+		sections[i].sh_size = n / header->e_shnum;
+	}
+	toolbox_write("shared", (struct str){bytes, n});
+	open_image(&img, "shared");
+	indexing_close(&img);
+	for (size_t i = 1; i < header->e_shnum; i++)
+		if (sections[i].sh_type == SHT_PROGBITS)
+			sections[i].sh_size = n;
+	toolbox_write("shared", (struct str){bytes, n});
+	free(bytes);
+	refuse("shared", ERR_BAD_ELF, "shared: its sections have more bytes than 4 times the file");
+}
+
 static Elf64_Chdr *first_compressed(char *bytes)
 {
 	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)bytes;
@@ -324,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_identity),    cmocka_unit_test(test_links),
 		cmocka_unit_test(test_code),	    cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_section_outside),
+		cmocka_unit_test(test_sections_that_share_bytes),
 		cmocka_unit_test(test_core),	    cmocka_unit_test(test_damaged_compression),
 		cmocka_unit_test(test_notes),		cmocka_unit_test(test_moved),
 	};

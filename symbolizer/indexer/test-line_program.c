@@ -314,9 +314,33 @@ static void test_leb(void **state)
 	assert_true(r.failed);
 }
 
+static void test_strings_of_a_table(void **state)
+{
+	static const char text[] = "\0one\0two";
+	struct str table = {text, sizeof(text)};
+	struct buf b = BUF_INIT(1 << 20);
+
+	(void)state;
+	assert_true(str_is(cstr_at(table, 1), "one"));
+	assert_true(str_is(cstr_at(table, 6), "wo"));
+	assert_int_equal(cstr_at(table, 0).n, 0);
+	assert_int_equal(cstr_at(table, table.n).n, 0);
+	assert_int_equal(cstr_at(table, UINT64_MAX).n, 0);
+	assert_int_equal(cstr_at((struct str){text, table.n - 1}, 5).n, 0);
+	for (size_t i = 0; i < 2 * CSTR_MAX; i++)
+		buf_append_c(&b, 'x');
+	assert_int_equal(cstr_at(buf_str(&b), 0).n, CSTR_MAX);
+	assert_int_equal(cstr_at(buf_str(&b), CSTR_MAX + 1).n, 0);
+	buf_append_c(&b, '\0');
+	assert_int_equal(cstr_at(buf_str(&b), CSTR_MAX + 1).n, CSTR_MAX - 1);
+	assert_int_equal(cstr_at(buf_str(&b), CSTR_MAX).n, CSTR_MAX);
+	buf_deinit(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_strings_of_a_table),
 		cmocka_unit_test(test_versions), cmocka_unit_test(test_vliw),
 		cmocka_unit_test(test_cut),	 cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_sink_ends_it), cmocka_unit_test(test_leb),
