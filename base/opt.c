@@ -208,8 +208,7 @@ static int take_long(struct opt_table *t, struct args *a, struct str arg, struct
 	(void)str_next(&value, '=', &name);
 	o = find_long(t, name);
 	if (!o)
-		return err_set(e, ERR_USAGE, "unknown option --" STR_FMT " (see --help)",
-			       STR_ARG(name));
+		return err_set(e, ERR_USAGE, "unknown option --" STR_FMT, STR_ARG(name));
 	if (!value.p && o->type == OPT_FLAG)
 		value = STR("true");
 	if (!value.p && !*a->next)
@@ -232,7 +231,7 @@ static int take_short(struct opt_table *t, struct args *a, struct str arg, struc
 
 		arg = str_skip(arg, 1);
 		if (!o)
-			return err_set(e, ERR_USAGE, "unknown option -%c (see --help)", name);
+			return err_set(e, ERR_USAGE, "unknown option -%c", name);
 		if (o->type != OPT_FLAG) {
 			if (!arg.n && !*a->next)
 				return err_set(e, ERR_USAGE, "option -%c needs a value (%s)", name,

@@ -133,7 +133,7 @@ static int choose_type(struct intake *in, struct err *e)
 	if (in->probe.relocatable && !own_of_kind(in, BUILD_ID_GNU))
 		return err_set(e, ERR_UNSUPPORTED,
 			       "this is a relocatable object without a build-ID: upload what it was linked"
-			       " into");
+			       " into (split DWARF, .dwo and .dwp, is not taken yet)");
 	if (in->u->type == FILE_EXECUTABLE && in->probe.kind == PROBE_DEBUGINFO)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "this file has debug information only; upload it as type=debuginfo");

@@ -20,8 +20,7 @@ static void fill_table(struct config *c)
 		OPTION(data_dir, "data-dir", OPT_STRING, .fallback = "./unhex-data", .arg = "DIR",
 		       .help = "where everything is kept; made when missing"),
 		OPTION(upstream, "upstream", OPT_LIST, .arg = "URL",
-		       .help = "a debuginfod server to ask for what is not here; may repeat "
-			       "(default: "
+		       .help = "a debuginfod server to ask for what is not here (default: "
 			       "those in DEBUGINFOD_URLS)"),
 		OPTION(scan, "scan", OPT_LIST, .arg = "DIR",
 		       .help = "a folder of binaries to serve (not built yet)"),

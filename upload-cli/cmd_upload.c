@@ -4,6 +4,7 @@
 #include "upload-cli/scan.h"
 #include "upload-cli/upload_one.h"
 #include <inttypes.h>
+#include <string.h>
 
 struct upload {
 	struct server_options server;
@@ -17,6 +18,7 @@ struct upload {
 	/* counts of this run */
 	size_t done;
 	size_t failed;
+	size_t left_out;
 	struct err last;
 };
 
@@ -51,6 +53,10 @@ static void upload_file(struct upload *u, struct remote *remote, const char *pat
 	struct err e = ERR_INIT;
 
 	if (upload_one(remote, path, &u->options, &result, &e) == 0) {
+		if (result.outcome == UPLOAD_LEFT_OUT) {
+			u->left_out++;
+			return;
+		}
 		u->done++;
 		tell(u, path, &result);
 		return;
@@ -68,25 +74,38 @@ static bool gives_up(const struct upload *u)
 	return u->last.kind == ERR_UNAVAILABLE || u->last.kind == ERR_UNAUTHORIZED || u->last.kind == ERR_FORBIDDEN;
 }
 
-static int upload_all(struct upload *u, const struct scan *files, struct err *e)
+static bool is_named(const char *path, const struct operands *paths)
+{
+	for (size_t i = 0; i < paths->n; i++) {
+		if (strcmp(path, paths->p[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int upload_all(struct upload *u, const struct scan *files, const struct operands *paths, struct err *e)
 {
 	struct remote remote = REMOTE_INIT;
 	size_t i = 0;
 
 	if (!u->options.dry_run && remote_open(&u->server, &remote, e) < 0)
 		return -1;
-	for (; i < files->n && !gives_up(u); i++)
+	for (; i < files->n && !gives_up(u); i++) {
+		u->options.from_folder = !is_named(files->paths[i], paths);
 		upload_file(u, &remote, files->paths[i]);
+	}
 	remote_close(&remote);
 	if (i < files->n)
 		fprintf(stderr, "unhex: %zu more files were not tried\n", files->n - i);
+	if (u->left_out)
+		fprintf(stderr, "unhex: %zu objects without build-ID (.o, .dwo, .dwp) left out\n", u->left_out);
 	return 0;
 }
 
 static int exit_code(const struct upload *u)
 {
 	if (u->failed == 0)
-		return EXIT_OK;
+		return u->done ? EXIT_OK : EXIT_NOT_FOUND;
 	return u->done ? EXIT_PARTLY : err_exit_code(u->last.kind);
 }
 
@@ -101,7 +120,7 @@ static int run_upload(struct upload *u, const struct operands *paths)
 	if (r == 0 && files.n == 0)
 		r = err_set(&e, ERR_NOT_FOUND, "no ELF file below %s", paths->p[0]);
 	if (r == 0)
-		r = upload_all(u, &files, &e);
+		r = upload_all(u, &files, paths, &e);
 	code = r < 0 ? command_fail(&e) : exit_code(u);
 	scan_deinit(&files);
 	return code;
@@ -148,8 +167,9 @@ int command_upload(int argc, char **argv)
 		.opts = opts,
 		.env_prefix = "UNHEX_",
 		.usage = "unhex upload [OPTION]... PATH...",
-		.intro = "Sends ELF files to the server: files as they are, folders searched for ELF files. Each goes\n"
-			 "under its own build-ID; one the server already has is not sent again.\n"
+		.intro = "Sends ELF files to the server: files as they are, folders searched for ELF files (objects that\n"
+			 "are still to be linked are left out). Each goes under its own build-ID; one the server\n"
+			 "already has is not sent again.\n"
 			 "\n"
 			 "  unhex upload --server http://unhex:8002 build/          every ELF of a build\n"
 			 "  unhex upload app.debug                                  a separate debug file\n"

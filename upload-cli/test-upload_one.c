@@ -294,6 +294,24 @@ static void a_dry_run_asks_nobody(void **state)
 	assert_string_equal(upload_outcome_name(result.outcome), "would upload");
 }
 
+static void objects_of_a_folder_are_left_out(void **state)
+{
+	const struct upload_options found = {.from_folder = true}, named = {.dry_run = true};
+	struct remote nobody = REMOTE_INIT;
+	struct upload_result result;
+	struct err e = ERR_INIT;
+	char path[256];
+
+	(void)state;
+	need_indexer();
+	snprintf(path, sizeof(path), "%s/a.o", toolbox_dir);
+	assert_int_equal(toolbox_run("gcc -g -c -o a.o a.c"), 0);
+	assert_ok(upload_one(&nobody, path, &found, &result, &e));
+	assert_int_equal(result.outcome, UPLOAD_LEFT_OUT);
+	assert_ok(upload_one(&nobody, path, &named, &result, &e));
+	assert_int_equal(result.outcome, UPLOAD_WOULD);
+}
+
 static void a_file_that_is_no_elf_goes_nowhere(void **state)
 {
 	struct remote nobody = REMOTE_INIT;
@@ -318,6 +336,7 @@ int main(void)
 		cmocka_unit_test(refusals_keep_their_kind),
 		cmocka_unit_test(an_answer_that_is_no_json_is_told),
 		cmocka_unit_test(a_dry_run_asks_nobody),
+		cmocka_unit_test(objects_of_a_folder_are_left_out),
 		cmocka_unit_test(a_file_that_is_no_elf_goes_nowhere),
 	};
 

@@ -21,6 +21,7 @@ struct subject {
 	char sha256[SHA256_HEX];
 	char id[BUILD_ID_TEXT];
 	char aliases[1024]; /* "&alias=…" of the deployed file */
+	bool object;
 };
 
 const char *upload_outcome_name(enum upload_outcome o)
@@ -30,6 +31,7 @@ const char *upload_outcome_name(enum upload_outcome o)
 		[UPLOAD_ALREADY] = "already there",
 		[UPLOAD_WOULD] = "would upload",
 		[UPLOAD_NOT_BETTER] = "no better than what is there",
+		[UPLOAD_LEFT_OUT] = "left out",
 	};
 
 	return names[o];
@@ -83,6 +85,14 @@ static int first_id(const json_t *probe, char ret[static BUILD_ID_TEXT], struct 
 	return 0;
 }
 
+/* .o, .dwo and .dwp files; a kernel module has a build-ID. */
+static bool is_object(const json_t *probe)
+{
+	const json_t *id = json_array_get(json_object_get(probe, "ids"), 0);
+
+	return str_is(json_get_str(probe, "type"), "REL") && !str_is(json_get_str(id, "kind"), "gnu");
+}
+
 static int examine(const char *path, const struct upload_options *o, struct subject *s,
 		   struct upload_result *ret, struct err *e)
 {
@@ -95,6 +105,7 @@ static int examine(const char *path, const struct upload_options *o, struct subj
 	    indexer_probe(path, &probe, e) < 0)
 		return -1;
 	r = first_id(probe, s->id, e);
+	s->object = is_object(probe);
 	copy_text(ret->type, sizeof(ret->type), str_from(o->type ? o->type : type_of(probe)));
 	copy_text(ret->quality, sizeof(ret->quality), json_get_str(probe, "quality"));
 	json_decref(probe);
@@ -193,12 +204,15 @@ int upload_one(struct remote *remote, const char *path, const struct upload_opti
 {
 	struct subject s = {.fd = -1};
 	struct upload_result result = {0};
-	bool there = false;
+	bool there = false, leave;
 	int r = examine(path, o, &s, &result, e);
 
-	if (r == 0 && !o->dry_run && !o->force && !o->deployed)
+	leave = s.object && o->from_folder;
+	if (r == 0 && !leave && !o->dry_run && !o->force && !o->deployed)
 		r = already_there(remote, &s, result.type, &there, e);
-	if (r == 0 && o->dry_run)
+	if (r == 0 && leave)
+		result.outcome = UPLOAD_LEFT_OUT;
+	else if (r == 0 && o->dry_run)
 		result.outcome = UPLOAD_WOULD;
 	else if (r == 0 && there)
 		result.outcome = UPLOAD_ALREADY;

@@ -15,6 +15,7 @@ struct upload_options {
 	uint64_t wait_s;      /* 0: do not wait for the index */
 	bool dry_run;
 	bool force;
+	bool from_folder;     /* nobody named this file: objects that the server refuses are left out */
 };
 
 enum upload_outcome {
@@ -22,6 +23,7 @@ enum upload_outcome {
 	UPLOAD_ALREADY,  /* the server has these bytes */
 	UPLOAD_WOULD,    /* --dry-run */
 	UPLOAD_NOT_BETTER, /* the server has other bytes, and these are no better */
+	UPLOAD_LEFT_OUT, /* from_folder: a relocatable object without build-ID, which nobody runs */
 };
 
 struct upload_result {

@@ -60,6 +60,22 @@ def files_are_named_once(case):
 
 
 @test
+def a_build_tree_is_uploaded_whole(case):
+    """what was linked goes; objects that lie beside it are left out, and fail only where they are named"""
+    os.mkdir(case.path("tree"))
+    case.compile("shapes.cc", "tree/shapes", "-O2", "-g", compiler="g++")
+    part = case.compile("busy.c", "tree/busy.o", "-c", "-g")
+    server = case.server()
+    done = unhex("upload", case.path("tree"), server=server.url)
+    assert (done.returncode, done.stderr) == (0, "unhex: 1 objects without build-ID (.o, .dwo, .dwp) left out\n"), done
+    assert len(done.stdout.splitlines()) == 1 and "tree/shapes" in done.stdout, done
+    os.unlink(case.path("tree/shapes"))
+    assert unhex("upload", case.path("tree"), server=server.url).returncode == 3
+    done = unhex("upload", part, server=server.url)
+    assert done.returncode == 1 and "upload what it was linked into" in done.stderr, done
+
+
+@test
 def exit_codes(case):
     """3 not found, 4 refused, 5 unavailable, 6 partly"""
     full = case.compile("shapes.cc", "shapes", "-O2", "-g", compiler="g++")
