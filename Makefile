@@ -106,7 +106,7 @@ help:
 ## make test            install what is missing, build, run all tests (also under ASan+UBSan)
 ## make check           the tests alone, nothing installed; VARIANT=asan|tsan|cov picks a build
 ## make unit / e2e      one half of them; ONLY=pattern picks tests by file name
-## make bench           time and memory beside every symbolizer found here; ONLY=kernel (libc, pprof, server, agent)
+## make bench           time and memory beside every symbolizer found here; ONLY=kernel (libc, pprof, server, agent); BENCH_QUICK=1
 ## make check-instructions  fails where look-ups, start-up, builds or profiles need more instructions (callgrind)
 ## make lint            layers, headers alone, sizes, shellcheck, gcc -fanalyzer, clang-tidy
 ## make fuzz            libFuzzer targets over their kept corpora; FUZZ_SECONDS=60 each

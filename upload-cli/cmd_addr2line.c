@@ -352,21 +352,21 @@ int command_addr2line(int argc, char **argv)
 	struct addr2line a = {0};
 	struct opt opts[] = {
 		{.name = "exe", .short_name = 'e', .type = OPT_STRING, .target = &a.elf, .arg = "ELF", .flag_only = true,
-		 .help = "look the addresses up in this file (and its debug file)", .group = "Where from (one of)"},
+		 .help = "look the addresses up in this file (and its debug file, and ELF.dwp); other split DWARF: unhex-indexer --dwp, --dwo, then --index", .group = "Where from (one of)"},
 		{.name = "index", .type = OPT_STRING, .target = &a.index, .arg = "F.uhx", .flag_only = true,
-		 .help = "in this index, made by unhex-indexer"},
+		 .help = "in this index, made by unhex-indexer (faster when asked again)"},
 		{.name = "build-id", .type = OPT_STRING, .target = &a.build_id, .arg = "ID", .flag_only = true,
 		 .help = "ask the server about this binary"},
 		{.name = "debug-dir", .type = OPT_LIST, .target = &a.debug_dirs, .arg = "DIR", .flag_only = true,
 		 .help = "where debug files of -e ELF may lie (default /usr/lib/debug)"},
 		{.name = "functions", .short_name = 'f', .type = OPT_FLAG, .target = &a.style.functions, .flag_only = true,
-		 .help = "print function names", .group = "Output"},
+		 .help = "print function names; without -i the name of the function that has the code, whatever is inlined there", .group = "Output"},
 		{.name = "inlines", .short_name = 'i', .type = OPT_FLAG, .target = &a.style.inlines, .flag_only = true,
 		 .help = "print the functions it is inlined into, innermost first"},
 		{.name = "demangle", .short_name = 'C', .type = OPT_FLAG, .target = &a.style.demangle, .flag_only = true,
 		 .help = "demangle names"},
 		{.name = "json", .type = OPT_FLAG, .target = &a.as_json, .flag_only = true,
-		 .help = "one JSON object an address, all of the above"},
+		 .help = "one JSON object an address: all of the above, and the source of the names"},
 		SERVER_OPTS(&a.server),
 		{0},
 	};
@@ -375,7 +375,7 @@ int command_addr2line(int argc, char **argv)
 		.env_prefix = "UNHEX_",
 		.usage = "unhex addr2line [-f] [-i] [-C] [--json] (-e ELF|--index F|--build-id ID) [ADDR]...",
 		.intro = "Names addresses: ELF virtual addresses in hex, from the arguments or, with none, from\n"
-			 "standard input, one a line.\n"
+			 "standard input, one a line. Those of a kernel module: see docs/ADDRESSES.md.\n"
 			 "\n"
 			 "  unhex addr2line -f -i -e ./app 0x1139\n"
 			 "  unhex addr2line --json --build-id 93ac61ec… --server http://unhex:8002 0x1139",

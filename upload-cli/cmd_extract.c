@@ -18,7 +18,8 @@ int command_extract(int argc, char **argv)
 			 "line table stay; code and data go. Same build-ID, a fraction of the secrets.\n"
 			 "Upload that, ship the stripped one:\n"
 			 "\n"
-			 "  unhex extract app -o app.debug && strip app && unhex upload app.debug app",
+			 "  unhex extract app -o app.debug && strip app && unhex upload app.debug app\n"
+			 "  unhex addr2line -e app.debug 0x1139               # its addresses are the same",
 	};
 	struct operands files;
 	struct err e = ERR_INIT;

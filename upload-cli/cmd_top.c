@@ -20,10 +20,13 @@ static int read_profile(const char *path, struct buf *identity, struct arena *ar
 			struct err *e)
 {
 	struct buf raw = BUF_INIT(INPUT_MAX);
-	int r = io_read_file(path, &raw, e);
+	int r;
 
-	if (r == 0)
-		r = decompress_any(buf_str(&raw), identity, e);
+	if (io_read_file(path, &raw, e) < 0) {
+		buf_deinit(&raw);
+		return -1; // names the file
+	}
+	r = decompress_any(buf_str(&raw), identity, e);
 	if (r == 0)
 		r = pprof_decode(buf_str(identity), &pprof_limits_default, arena, ret, e);
 	buf_deinit(&raw);

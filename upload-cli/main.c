@@ -12,7 +12,7 @@ static const struct command commands[] = {
 	{"addr2line", "name addresses of an ELF, an index or a build-ID", command_addr2line},
 	{"symbolize", "put names into a pprof profile", command_symbolize},
 	{"top", "print the heaviest functions of profiles", command_top},
-	{"index", "print an index for people (--dump)", command_index},
+	{"index", "print an index (--dump) or write it as GSYM (--export-gsym)", command_index},
 	{"status", "tell a binary's whole story", command_status},
 	{"missing", "list what the server could not name, heaviest first", command_missing},
 };

@@ -137,7 +137,7 @@ int inputs_load(struct inputs *in, struct warnings *warnings, struct err *e)
 		if (load_one(&in->split[i], &problem) == 0)
 			in->split_images[in->split_image_count++] = &in->split[i].image;
 		else
-			warn(warnings, "%s: %s", in->split[i].name, problem.msg);
+			warn(warnings, "%s", problem.msg); // names the file
 	}
 	return 0;
 }

@@ -40,7 +40,7 @@ static struct opt options[] = {
 	 .help = "where the index (or the copy) goes"},
 	{.name = "debug-dir", .type = OPT_LIST, .target = &arg_debug_dirs, .arg = "DIR",
 	 .group = "Where names come from",
-	 .help = "look for the debug file of ELF here, by build ID and debug link"},
+	 .help = "look for the debug file of ELF here and beside ELF, by build ID and debug link; without it, no debug file is looked for"},
 	{.name = "alt", .type = OPT_STRING, .target = &arg_alt, .arg = "FILE",
 	 .help = "the file that dwz shared between debug files"},
 	{.name = "dwp", .type = OPT_STRING, .target = &arg_dwp, .arg = "FILE",

@@ -43,7 +43,7 @@ class Bench:
         self.folder = folder
         self.load = load_average()
         self.case, self.meter = Case(folder), Meter(BUILD, folder)
-        say("looking for rivals")
+        say("looking for rivals (the first time cargo fetches and builds those in Rust: minutes)")
         self.rivals = Rivals(want_crates="kernel" in self.parts or "libc" in self.parts)
         self.missing = []
         self.subjects = {}
