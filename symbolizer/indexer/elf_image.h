@@ -59,6 +59,7 @@ struct elf_image {
 	struct program_header *headers; /* PT_LOAD, at most PROGRAM_HEADERS_MAX */
 	size_t header_count;
 	bool headers_trusted;
+	bool laid_out; /* ET_REL: the sections' addresses are ours (elf_layout.h), not the file's */
 	struct build_id ids[ELF_IDS_MAX]; /* GNU, Go as present; the file hash last, if of a file */
 	size_t id_count;
 	struct addr_range *code; /* where instructions lie: sorted, merged */

@@ -59,5 +59,8 @@ int elf_layout_assign(struct elf_image *img, struct err *e)
 	if (img->header.e_type != ET_REL)
 		return 0;
 	note_relocations(img);
-	return has_addresses(img) ? 0 : place_sections(img, e);
+	if (has_addresses(img))
+		return 0;
+	img->laid_out = true;
+	return place_sections(img, e);
 }

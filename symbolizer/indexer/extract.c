@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/extract.h"
 
-#include "base/cleanup.h"
 #include "symbolizer/indexer/probe.h"
-
-static void end_elf(Elf *elf)
-{
-	elf_end(elf);
-}
-
-DEFINE_CLEANUP(Elf *, end_elf)
 
 struct copy {
 	struct elf_image *img;
@@ -74,11 +66,10 @@ static int copy_section(struct copy *c, const struct elf_section *s, struct err 
 	GElf_Shdr header = s->header;
 	Elf_Scn *scn = elf_newscn(c->out);
 
-	if (c->img->header.e_type == ET_REL)
-		header.sh_addr = 0; // ours, not the file's
-
 	if (!scn)
 		return elf_failed(c, s->name, e);
+	if (c->img->laid_out)
+		header.sh_addr = 0; // ours, not the file's
 	if (!is_power_of_two(header.sh_addralign))
 		header.sh_addralign = 1;
 	if (!content && header.sh_type != SHT_NULL)
@@ -168,18 +159,18 @@ static int finish_output(struct copy *c, size_t segments, struct err *e)
 
 static int write_copy(struct elf_image *img, int out_fd, struct err *e)
 {
-	_cleanup_(end_elfp) Elf *out = NULL;
 	struct copy c = {.img = img};
 	size_t segments;
 	int rc;
 
 	if (elf_getphdrnum(img->elf, &segments))
 		return err_set(e, ERR_BAD_ELF, "%s: damaged program headers", img->name);
-	rc = begin_output(&c, out_fd, segments, e);
-	out = c.out;
-	if (rc || copy_sections(&c, e) || copy_segments(&c, segments, e))
-		return -1;
-	return finish_output(&c, segments, e);
+	rc = begin_output(&c, out_fd, segments, e) || copy_sections(&c, e) || copy_segments(&c, segments, e)
+		     ? -1
+		     : finish_output(&c, segments, e);
+	if (c.out)
+		elf_end(c.out);
+	return rc;
 }
 
 // A relocatable object with a build ID is a kernel module.

@@ -158,13 +158,14 @@ static void add_id(struct run *r, const struct build_id *id)
 static void collect_ids(struct run *r)
 {
 	const struct elf_image *exe = executable(r->in);
+	const struct build_id *hash = exe->id_count ? &exe->ids[exe->id_count - 1] : NULL;
 
 	for (size_t i = 0; i < FILES_MAX && r->in->files[i]; i++)
 		for (size_t k = 0; k < r->in->files[i]->id_count; k++)
 			if (r->in->files[i]->ids[k].kind != BUILD_ID_HTL)
 				add_id(r, &r->in->files[i]->ids[k]);
-	if (exe->id_count)
-		add_id(r, &exe->ids[exe->id_count - 1]);
+	if (hash)
+		add_id(r, hash);
 }
 
 // The builder has copies: a large file's mapping would take the room that merging the rows needs.

@@ -126,6 +126,27 @@ static void test_module(void **state)
 				     "grep -q 'NOBITS *0000000000000000 '"), 0);
 }
 
+// A module out of a running kernel: its sections have addresses, and keep them in the copy.
+static void test_module_in_its_place(void **state)
+{
+	size_t n;
+	char *bytes = toolbox_read("m.ko", &n);
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)bytes;
+	Elf64_Shdr *sections = (Elf64_Shdr *)(void *)(bytes + header->e_shoff);
+
+	(void)state;
+	for (size_t i = 1; i < header->e_shnum; i++)
+		if (sections[i].sh_flags & SHF_ALLOC)
+			sections[i].sh_addr = 0x100000 * i;
+	toolbox_write("placed.ko", (struct str){bytes, n});
+	free(bytes);
+	extract_ok("placed.ko", "placed.copy");
+	dump("placed.ko", "whole.txt");
+	dump("placed.copy", "copy.txt");
+	assert_int_equal(toolbox_run("grep -v '^id htl' whole.txt >w && grep -v '^id htl' copy.txt >c && "
+				     "grep -q 'work at' w && cmp w c"), 0);
+}
+
 static void test_compressed_sections(void **state)
 {
 	(void)state;
@@ -192,7 +213,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shape),	       cmocka_unit_test(test_same_index),
-		cmocka_unit_test(test_module), cmocka_unit_test(test_compressed_sections), cmocka_unit_test(test_other_readers),
+		cmocka_unit_test(test_module), cmocka_unit_test(test_module_in_its_place),
+		cmocka_unit_test(test_compressed_sections), cmocka_unit_test(test_other_readers),
 		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_go_table_is_kept),
 	};
 
