@@ -70,10 +70,16 @@ static uint8_t *write_row(uint8_t *to, const struct uhx_row *from, const struct 
 	return to;
 }
 
-static uint64_t take(const uint8_t **at)
+static inline uint64_t take(const uint8_t **at)
 {
-	uint64_t value = 0;
-	bool whole = pb_take_varint(at, *at + ROW_BYTES_MAX, &value);
+	uint64_t value = **at;
+	bool whole;
+
+	if (value < 0x80) {
+		(*at)++;
+		return value;
+	}
+	whole = pb_take_varint(at, *at + ROW_BYTES_MAX, &value);
 
 	(void)whole; // written by us
 	return value;

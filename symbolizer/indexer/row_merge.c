@@ -44,7 +44,7 @@ static int heap_push(struct heap *h, struct heap_item item)
 {
 	size_t i = h->n;
 
-	if (mem_grow(&h->items, &h->cap, h->n + 1, sizeof(item), UINT32_MAX))
+	if (h->n == h->cap && mem_grow(&h->items, &h->cap, h->n + 1, sizeof(item), UINT32_MAX))
 		return -1;
 	h->n++;
 	for (; i > 0 && is_below(&item, &h->items[(i - 1) / 2]); i = (i - 1) / 2)
@@ -63,7 +63,7 @@ static struct heap_item heap_pop(struct heap *h)
 	return top;
 }
 
-// Things in places that are used again; a free place's number is in `free`.
+// Places that are used again, for what heap items refer to by number.
 struct slots {
 	uint32_t *free;
 	size_t free_n;
@@ -79,7 +79,10 @@ struct merge {
 	struct row_cursor *cursor;
 	size_t cursor_cap;
 	struct slots cursor_slots;
-	struct heap open; // rows that have begun, the best on top
+	// Of the rows that have begun the best, apart from the others: most rows overlap with none.
+	struct uhx_row best; // empty: none
+	struct heap_item best_item;
+	struct heap others;
 	struct uhx_row *row;
 	size_t row_cap;
 	struct slots row_slots;
@@ -103,37 +106,60 @@ static void give_slot(struct slots *s, uint32_t slot)
 	s->free[s->free_n++] = slot;
 }
 
-// Gives out what the open rows say about [from, to).
+static void take_other(struct merge *m)
+{
+	m->best_item = heap_pop(&m->others);
+	m->best = m->row[m->best_item.slot];
+	give_slot(&m->row_slots, m->best_item.slot);
+}
+
+// Gives out what the rows that have begun say about [from, to).
 static int emit(struct merge *m, uint64_t from, uint64_t to)
 {
-	while (m->open.n && from < to) {
-		uint32_t slot = m->open.items[0].slot;
-		const struct uhx_row *best = &m->row[slot];
-		uint64_t end = MIN(best->end, to);
-		int result;
+	while (from < to) {
+		uint64_t end = MIN(m->best.end, to);
 
-		if (best->end <= from) {
-			heap_pop(&m->open);
-			give_slot(&m->row_slots, slot);
-			continue;
+		if (from < end) {
+			int result = m->sink(m->ctx, from, end, &m->best);
+
+			if (result)
+				return result;
+			from = end;
+		} else if (m->others.n) {
+			take_other(m);
+		} else {
+			break;
 		}
-		result = m->sink(m->ctx, from, end, best);
-		if (result)
-			return result;
-		from = end;
 	}
 	return 0;
 }
 
-static int open_row(struct merge *m, const struct row_cursor *c)
+static int put_aside(struct merge *m, const struct uhx_row *row, struct heap_item item)
 {
 	int64_t slot = take_slot(&m->row_slots, &m->row, &m->row_cap, sizeof(*m->row));
-	uint64_t rank = m->scope_rank[c->row.scope];
 
 	if (slot < 0)
 		return -1;
-	m->row[slot] = c->row;
-	return heap_push(&m->open, (struct heap_item){UINT8_MAX - rank, c->number, (uint32_t)slot});
+	m->row[slot] = *row;
+	item.slot = (uint32_t)slot;
+	return heap_push(&m->others, item);
+}
+
+static int open_row(struct merge *m, const struct row_cursor *c)
+{
+	struct heap_item item = {.key = UINT8_MAX - m->scope_rank[c->row.scope], .number = c->number};
+	bool is_over = m->best.end <= c->row.start;
+
+	for (; is_over && m->others.n && is_below(&m->others.items[0], &item);
+	     is_over = m->best.end <= c->row.start)
+		take_other(m);
+	if (!is_over && is_below(&m->best_item, &item))
+		return put_aside(m, &c->row, item);
+	if (!is_over && put_aside(m, &m->best, m->best_item))
+		return -1;
+	m->best = c->row;
+	m->best_item = item;
+	return 0;
 }
 
 // Runs that begin at or before the next row of those that have begun.
@@ -211,7 +237,7 @@ int row_merge(struct row_log *log, const uint8_t *scope_rank, row_sink *sink, vo
 	free(m.cursors.items);
 	free(m.cursor);
 	free(m.cursor_slots.free);
-	free(m.open.items);
+	free(m.others.items);
 	free(m.row);
 	free(m.row_slots.free);
 	return result;
