@@ -26,6 +26,8 @@ END_ROWS = "Rows at the end of a sequence"
 NO_ARANGES = "No .debug_aranges"
 PADDING = "Padding"
 LABELS = "Symbols without size"
+UNNAMED = "Functions without a name"
+CLAIMED = "Code that two units claim"
 
 
 def places(chain):
@@ -55,6 +57,12 @@ def same_variants(a, b):
     return all(demangled(x) == demangled(y) for (x, _), (y, _) in zip(a, b))
 
 
+def is_label_inside(subject, address, mine, llvm):
+    """llvm-symbolizer calls a part of a function that has a size by a label in it, which has none."""
+    return (len(mine) == len(llvm) == 1 and mine[0][1] == llvm[0][1] and stem(mine[0][0]) in subject.symbols.aliases(address)
+            and llvm[0][0] in subject.symbols.label_before(address))
+
+
 def judge_names(subject, address, mine, llvm, eu):
     """The places are the same everywhere; the names?"""
     with_llvm = same_names(subject, address, mine, llvm)
@@ -65,6 +73,8 @@ def judge_names(subject, address, mine, llvm, eu):
         return NAMES
     if same_variants(mine, llvm) or (eu and same_variants(mine, eu)):
         return VARIANTS
+    if eu is None and is_label_inside(subject, address, mine, llvm):
+        return NAMES
     return UNEXPLAINED + "name"
 
 
@@ -96,7 +106,7 @@ def judge_disputed(subject, address, mine, llvm, eu):
     if not eu or eu[0][1] == ("", 0):
         return UNEXPLAINED + "elfutils has no line" if subject.aranges.holds(address) else NO_ARANGES
     if eu[0][1] != llvm[0][1]:
-        return UNEXPLAINED + "the references differ about the line"
+        return CLAIMED if len(subject.units.at(address)) > 1 else UNEXPLAINED + "the references differ about the line"
     if len(eu) == 1 and same_name(subject, address, eu[0][0], llvm[-1][0]):
         return CUT
     if len(eu) < len(llvm) and places(eu) == places(llvm)[:len(eu)]:
@@ -122,12 +132,18 @@ def named(chain):
     return {n for n, _ in chain} - {"", "??"}
 
 
+def is_unnamed(address, mine):
+    """Named by where it starts alone."""
+    start = re.fullmatch(r"fun_0x([0-9a-f]+)", mine[0][0]) if len(mine) == 1 else None
+    return start is not None and int(start[1], 16) <= address
+
+
 def judge_outside(subject, address, mine, llvm, eu):
     """In code, but in no function that has a size."""
     if mine:
         if named(llvm) or named(eu or []):
             return judge_inside(subject, address, mine, llvm, eu)
-        return UNEXPLAINED + "we name what nobody does"
+        return UNNAMED if is_unnamed(address, mine) else UNEXPLAINED + "we name what nobody does"
     outer = {chain[-1][0] for chain in (llvm, eu or []) if chain} - {"", "??"}
     if not outer:
         return PADDING if llvm or eu else SAME
