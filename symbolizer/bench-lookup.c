@@ -51,7 +51,7 @@ static struct result by_ids(const struct uhx *u, const uint64_t *addresses, size
 	struct result r = {0};
 
 	for (size_t i = 0; i < n; i++) {
-		uhx_chain(u, addresses[i], &chain);
+		uhx_chain(u, addresses[i], false, &chain);
 		r.hits += chain.n > 0;
 		r.frames += chain.n;
 		for (size_t k = 0; k < chain.n; k++)
@@ -76,7 +76,7 @@ static struct result batched(const struct uhx *u, const uint64_t *addresses, siz
 {
 	struct result r = {0};
 
-	uhx_chain_many(u, addresses, n, take_chain, &r);
+	uhx_chain_many(u, addresses, n, false, take_chain, &r);
 	return r;
 }
 

@@ -83,6 +83,8 @@ static void test_u32(void **state)
 		qsort(v, countof(v), sizeof(v[0]), up_u32);
 		assert_int_equal(uhx_count_16_u32((uint8_t *)v, x),
 				 uhx_count_u32_plain((uint8_t *)v, countof(v), x));
+		assert_int_equal(uhx_count_8_u32((uint8_t *)v, x),
+				 uhx_count_u32_plain((uint8_t *)v, 8, x));
 	}
 }
 

@@ -7,59 +7,42 @@
 
 enum { LANES = 16 };
 
-struct lane {
-	uint64_t block;
-	uint32_t at;
-	bool found;
-	struct uhx_hit hit;
-};
-
-static void find_block(const struct uhx_view *v, uint64_t va, struct lane *l)
-{
-	l->found = uhx_view_find_block(v, va, &l->block, &l->at);
-	if (!l->found)
-		return;
-	__builtin_prefetch(uhx_view_u32(v, UHX_BLOCK_OFFSETS) + l->block);
-	__builtin_prefetch(uhx_view_u32(v, UHX_COLUMN_OFFSETS) + l->block);
-}
-
-static void ask_for_block(const struct uhx_view *v, const struct lane *l)
-{
-	if (l->found)
-		uhx_view_ask(v, l->block);
-}
-
-static void find_row(const struct uhx_view *v, struct lane *l)
-{
-	l->found = l->found && uhx_view_find_row(v, l->block, l->at, &l->hit);
-}
-
-static void answer(const struct uhx_view *v, const struct lane *l, struct uhx_chain *chain)
+static void answer(const struct uhx_view *v, const struct uhx_search *s, bool columns,
+		   struct uhx_chain *chain)
 {
 	chain->n = 0;
 	chain->source = SOURCE_NONE;
-	if (l->found)
-		uhx_view_places(v, &l->hit, chain);
+	if (s->found)
+		uhx_view_places(v, &s->hit, columns, chain);
 }
 
-void uhx_chain_many(const struct uhx *u, const uint64_t *va, size_t n, uhx_chain_sink *sink,
-		    void *ctx)
+static void search(const struct uhx_view *v, const uint64_t *va, struct uhx_search *lanes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		uhx_search_block(v, va[i], &lanes[i]);
+	for (size_t i = 0; i < n; i++)
+		uhx_search_head(v, &lanes[i]);
+	for (size_t i = 0; i < n; i++)
+		uhx_search_group(v, &lanes[i]);
+	for (size_t i = 0; i < n; i++)
+		uhx_search_row(&lanes[i]);
+	for (size_t i = 0; i < n; i++)
+		uhx_search_line(&lanes[i]);
+}
+
+void uhx_chain_many(const struct uhx *u, const uint64_t *va, size_t n, bool columns,
+		    uhx_chain_sink *sink, void *ctx)
 {
 	const struct uhx_view *v = uhx_view(u);
-	UNINITIALIZED struct lane lanes[LANES];
+	UNINITIALIZED struct uhx_search lanes[LANES];
 	UNINITIALIZED struct uhx_chain chain;
 
 	for (size_t first = 0; first < n; first += LANES) {
 		size_t count = MIN(n - first, (size_t)LANES);
 
-		for (size_t i = 0; i < count; i++)
-			find_block(v, va[first + i], &lanes[i]);
-		for (size_t i = 0; i < count; i++)
-			ask_for_block(v, &lanes[i]);
-		for (size_t i = 0; i < count; i++)
-			find_row(v, &lanes[i]);
+		search(v, va + first, lanes, count);
 		for (size_t i = 0; i < count; i++) {
-			answer(v, &lanes[i], &chain);
+			answer(v, &lanes[i], columns, &chain);
 			sink(ctx, first + i, &chain);
 		}
 	}

@@ -48,9 +48,9 @@ static bool find_columns(const struct uhx_view *v, const struct uhx_block_view *
 		return false;
 	*ret = (struct columns){.row_bits = head->row_bits, .call_bits = head->call_bits};
 	ret->rows = part->p + at + sizeof(*head);
-	ret->calls = ret->rows + (b->head->rows * ret->row_bits + 7) / 8;
+	ret->calls = ret->rows + ((b->head.rows + 1U) * ret->row_bits + 7) / 8;
 	size = (uint64_t)(ret->calls - (const uint8_t *)head) +
-	       (b->head->entries * ret->call_bits + 7) / 8 + UHX_SLACK;
+	       (b->head.entries * ret->call_bits + 7) / 8 + UHX_SLACK;
 	return size <= part->count - at;
 }
 
@@ -65,13 +65,18 @@ struct walk {
 	uint32_t column;
 };
 
-static bool begin(struct walk *w, const struct uhx_view *v, const struct uhx_hit *hit)
+static inline void begin(struct walk *w, const struct uhx_view *v, const struct uhx_hit *hit)
 {
 	w->v = v;
 	w->block = &hit->block;
 	w->entry = hit->entry;
 	w->line = hit->line;
-	if (!find_columns(v, &hit->block, &w->columns))
+	w->column = 0;
+}
+
+static inline bool begin_columns(struct walk *w, const struct uhx_hit *hit)
+{
+	if (!find_columns(w->v, &hit->block, &w->columns))
 		return false;
 	w->column = uhx_bits(w->columns.rows, (uint64_t)hit->row * w->columns.row_bits,
 			     w->columns.row_bits);
@@ -79,7 +84,7 @@ static bool begin(struct walk *w, const struct uhx_view *v, const struct uhx_hit
 }
 
 // False where the chain is damaged.
-static inline bool step(struct walk *w, struct uhx_place *ret)
+static inline bool step(struct walk *w, bool columns, struct uhx_place *ret)
 {
 	struct uhx_entry e = uhx_block_entry(w->block, w->entry);
 
@@ -87,8 +92,10 @@ static inline bool step(struct walk *w, struct uhx_place *ret)
 		return false;
 	*ret = (struct uhx_place){e.function, w->line, w->column};
 	w->line = e.call_line;
-	w->column = uhx_bits(w->columns.calls, (uint64_t)(w->entry - 1) * w->columns.call_bits,
-			     w->columns.call_bits);
+	if (columns)
+		w->column = uhx_bits(w->columns.calls,
+				     (uint64_t)(w->entry - 1) * w->columns.call_bits,
+				     w->columns.call_bits);
 	w->entry = e.parent;
 	return true;
 }
@@ -105,20 +112,31 @@ static enum frame_source source_of(const struct uhx_view *v, uint32_t id)
 	return source < SOURCE_COUNT ? (enum frame_source)source : SOURCE_NONE;
 }
 
-void uhx_view_places(const struct uhx_view *v, const struct uhx_hit *hit, struct uhx_chain *ret)
+static inline void places(const struct uhx_view *v, const struct uhx_hit *hit, bool columns,
+			  struct uhx_chain *ret)
 {
-	struct walk w;
+	UNINITIALIZED struct walk w;
 	size_t n = 0;
 
 	ret->n = 0;
 	ret->source = SOURCE_NONE;
-	if (!begin(&w, v, hit))
+	begin(&w, v, hit);
+	if (columns && !begin_columns(&w, hit))
 		return;
 	for (; w.entry && n < FRAMES_MAX; n++)
-		if (!step(&w, &ret->place[n]))
+		if (!step(&w, columns, &ret->place[n]))
 			return;
 	ret->n = n;
 	ret->source = n ? source_of(v, ret->place[0].function) : SOURCE_NONE;
+}
+
+void uhx_view_places(const struct uhx_view *v, const struct uhx_hit *hit, bool columns,
+		     struct uhx_chain *ret)
+{
+	if (columns)
+		places(v, hit, true, ret);
+	else
+		places(v, hit, false, ret);
 }
 
 bool uhx_view_names(const struct uhx_view *v, uint32_t id, struct frame *ret)
@@ -137,18 +155,19 @@ bool uhx_view_names(const struct uhx_view *v, uint32_t id, struct frame *ret)
 void uhx_view_chain(const struct uhx_view *v, const struct uhx_hit *hit, struct frames *ret)
 {
 	enum frame_source source = SOURCE_NONE;
-	struct walk w;
+	UNINITIALIZED struct walk w;
 	size_t n = 0;
 
 	ret->n = 0;
 	ret->source = SOURCE_NONE;
-	if (!begin(&w, v, hit))
+	begin(&w, v, hit);
+	if (!begin_columns(&w, hit))
 		return;
 	for (; w.entry && n < FRAMES_MAX; n++) {
 		struct frame *f = &ret->frame[n];
 		struct uhx_place place;
 
-		if (!step(&w, &place) || !uhx_view_names(v, place.function, f))
+		if (!step(&w, true, &place) || !uhx_view_names(v, place.function, f))
 			return;
 		f->line = place.line;
 		f->column = place.column;

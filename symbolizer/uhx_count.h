@@ -90,7 +90,20 @@ static inline unsigned uhx_count_16_u32(const uint8_t *p, uint32_t x)
 	return (unsigned)__builtin_ctz((unsigned)_mm_movemask_epi8(all) | 0x10000);
 }
 
+/* Of 8 ascending u32. */
+static inline unsigned uhx_count_8_u32(const uint8_t *p, uint32_t x)
+{
+	__m128i all = _mm_packs_epi32(uhx_above_4_u32(p, x), uhx_above_4_u32(p + 16, x));
+
+	return (unsigned)__builtin_ctz((unsigned)_mm_movemask_epi8(all) | 0x10000) / 2;
+}
+
 #else
+
+static inline unsigned uhx_count_8_u32(const uint8_t *p, uint32_t x)
+{
+	return uhx_count_u32_plain(p, 8, x);
+}
 
 static inline unsigned uhx_count_8_u8(const uint8_t *p, uint8_t x)
 {

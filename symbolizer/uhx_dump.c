@@ -10,7 +10,7 @@ static const char *const section_names[UHX_SECTION_KINDS] = {
 	[UHX_IDS] = "ids",
 	[UHX_PROGRAM_HEADERS] = "program headers",
 	[UHX_SEGMENTS] = "segments",
-	[UHX_SAMPLES] = "samples",
+	[UHX_STRETCHES] = "stretches",
 	[UHX_KEYS] = "keys",
 	[UHX_BLOCK_OFFSETS] = "block offsets",
 	[UHX_BLOCKS] = "blocks",
@@ -103,10 +103,10 @@ static int dump_segment(const struct uhx_view *v, const struct uhx_segment *s,
 	for (uint64_t n = s->first_block; n < (uint64_t)s->first_block + s->block_count; n++) {
 		struct uhx_hit hit;
 
-		if (n >= v->part[UHX_KEYS].count || !uhx_view_block(v, n, &hit.block))
+		if (n >= v->part[UHX_BLOCK_OFFSETS].count || !uhx_view_block(v, n, &hit.block))
 			return err_set(e, ERR_BAD_INDEX, "block %ju is damaged; rebuild the index",
 				       (uintmax_t)n);
-		for (unsigned i = 0; i < hit.block.head->rows; i++) {
+		for (unsigned i = 0; i <= hit.block.head.rows; i++) {
 			uint64_t key = s->base + uhx_view_u32(v, UHX_KEYS)[n];
 
 			uhx_hit_row(&hit, i);

@@ -1,55 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From an address to its block, and to the row in it. */
-#include "symbolizer/uhx_bits.h"
 #include "symbolizer/uhx_count.h"
 #include "symbolizer/uhx_view.h"
 
-static inline size_t size_of_starts(const struct uhx_block *b)
-{
-	switch (b->starts) {
-	case UHX_STARTS_GROUPED:
-		return UHX_GROUPS * sizeof(uint16_t) +
-		       (b->rows + UHX_GROUP_ROWS - 1U) / UHX_GROUP_ROWS * UHX_GROUP_ROWS;
-	case UHX_STARTS_U16:
-		return (b->rows + 7U) / 8 * 8 * sizeof(uint16_t);
-	default:
-		return (b->rows + 15U) / 16 * 16 * sizeof(uint32_t);
-	}
-}
+_Static_assert(UHX_KEYS_SLACK == 16 && UHX_GROUPS == 8 && UHX_GROUP_ROWS == 8,
+	       "what uhx_count.h counts");
 
-static inline bool is_sound(const struct uhx_block *b)
-{
-	return b->rows > 0 && b->rows <= UHX_BLOCK_ROWS && b->starts < UHX_STARTS_COUNT &&
-	       b->entries <= UHX_BLOCK_ENTRIES && b->line_bits <= 32 && b->function_bits <= 32 &&
-	       b->call_bits <= 32 && b->base_bits <= 32;
-}
+enum {
+	CACHE_LINE = 64,
+	HEAD_LINES = 1,  // the header and the groups' starts, mostly
+	BLOCK_LINES = 5, // few blocks are longer
+};
 
-static inline bool block_at(const struct uhx_view *v, uint64_t number, struct uhx_block_view *ret)
-{
-	const struct uhx_part *blocks = &v->part[UHX_BLOCKS];
-	const struct uhx_block *b;
-	uint64_t at;
-	uint64_t size;
-
-	if (number >= v->part[UHX_BLOCK_OFFSETS].count)
-		return false;
-	at = (uint64_t)uhx_view_u32(v, UHX_BLOCK_OFFSETS)[number] * 4;
-	if (!range_fits(at, sizeof(*b), blocks->count))
-		return false;
-	b = (const void *)(blocks->p + at);
-	if (!is_sound(b))
-		return false;
-	ret->number = number;
-	ret->head = b;
-	ret->index_bits = uhx_bits_for(b->entries);
-	ret->entry_bits = b->function_bits + ret->index_bits + b->call_bits + b->base_bits;
-	ret->starts = blocks->p + at + sizeof(*b);
-	ret->rows = ret->starts + size_of_starts(b);
-	ret->entries = ret->rows + (b->rows * (ret->index_bits + b->line_bits) + 7) / 8;
-	size = (uint64_t)(ret->entries - (const uint8_t *)b) +
-	       (b->entries * ret->entry_bits + 7) / 8 + UHX_SLACK;
-	return size <= blocks->count - at;
-}
+// ---- the block -----------------------------------------------------------------------------------
 
 static inline const struct uhx_segment *find_segment(const struct uhx_view *v, uint64_t va)
 {
@@ -70,203 +33,115 @@ static inline const struct uhx_segment *find_segment(const struct uhx_view *v, u
 	return low > 0 ? &s[low - 1] : NULL;
 }
 
-_Static_assert(UHX_FANOUT == 16 && UHX_GROUPS == 8 && UHX_GROUP_ROWS == 8,
-	       "what uhx_count.h counts");
-
-static uint64_t fill_up(uint64_t n)
+// The blocks, numbered within the segment, of which one is the last that starts at or before `at`.
+static inline bool find_stretch(const struct uhx_view *v, const struct uhx_segment *s, uint32_t at,
+				uint32_t *ret_low, uint32_t *ret_high)
 {
-	return (n + UHX_FANOUT - 1) / UHX_FANOUT * UHX_FANOUT;
-}
+	const uint32_t *stretches = uhx_view_u32(v, UHX_STRETCHES) + s->first_stretch;
+	uint32_t i = MIN(at >> s->stretch_bits, s->stretch_count - 1U);
 
-struct uhx_tree uhx_view_tree(const struct uhx_view *v, const struct uhx_segment *s)
-{
-	struct uhx_tree t = {.count = 1};
-	uint64_t at = s->first_sample;
-
-	if (!s->block_count || !range_fits(s->first_block, s->block_count, v->part[UHX_KEYS].count))
-		return (struct uhx_tree){0};
-	t.level[0].keys = uhx_view_u32(v, UHX_KEYS) + s->first_block;
-	t.level[0].n = s->block_count;
-	for (uint32_t n = s->block_count; n > UHX_FANOUT && t.count < UHX_LEVELS_MAX; t.count++) {
-		n = (uint32_t)(((uint64_t)n + UHX_FANOUT - 1) / UHX_FANOUT);
-		if (!range_fits(at, fill_up(n), v->part[UHX_SAMPLES].count))
-			return (struct uhx_tree){0};
-		t.level[t.count].keys = uhx_view_u32(v, UHX_SAMPLES) + at;
-		t.level[t.count].n = n;
-		at += fill_up(n);
-	}
-	return t;
-}
-
-// Of the keys from `first`, a whole group or what is left of the lowest level.
-static inline uint32_t count_keys(const uint32_t *keys, uint32_t first, uint32_t n, uint32_t at,
-				  bool filled)
-{
-	const uint8_t *p = (const uint8_t *)(keys + first);
-
-	if (filled || n - first >= UHX_FANOUT)
-		return uhx_count_16_u32(p, at);
-	return uhx_count_u32_plain(p, n - first, at);
-}
-
-// The number of the last key that is not above `at`; UINT32_MAX: all are.
-static inline uint32_t search(const struct uhx_tree *t, uint32_t at)
-{
-	uint32_t i = 0;
-
-	for (unsigned level = t->count; level-- > 0;) {
-		uint32_t n = t->level[level].n;
-		uint32_t first = i * UHX_FANOUT;
-		uint32_t below;
-
-		if (first >= n)
-			return UINT32_MAX;
-		below = count_keys(t->level[level].keys, first, n, at, level > 0);
-		if (!below)
-			return UINT32_MAX;
-		i = MIN(first + below, n) - 1;
-	}
-	return t->count ? i : UINT32_MAX;
-}
-
-static inline bool find_in(const struct uhx_tree *t, const struct uhx_segment *s, uint64_t va,
-			   uint64_t *ret_number, uint32_t *ret_at)
-{
-	uint32_t at = (uint32_t)(va - s->base);
-	uint32_t i = search(t, at);
-
-	if (i == UINT32_MAX)
+	if (!s->stretch_count ||
+	    !range_fits(s->first_stretch, s->stretch_count + UINT64_C(1),
+			v->part[UHX_STRETCHES].count) ||
+	    !range_fits(s->first_block, s->block_count, v->part[UHX_BLOCK_OFFSETS].count))
 		return false;
-	*ret_number = (uint64_t)s->first_block + i;
-	*ret_at = at - t->level[0].keys[i];
-	return true;
+	*ret_low = stretches[i];
+	*ret_high = stretches[i + 1];
+	return *ret_low <= *ret_high && *ret_high < s->block_count;
 }
 
-// Few files have a second segment; their trees are not kept.
-static NOINLINE bool find_in_other(const struct uhx_view *v, const struct uhx_segment *s,
-				   uint64_t va, uint64_t *ret_number, uint32_t *ret_at)
+// How many of n ascending keys are not above `at`. Behind them are UHX_KEYS_SLACK more.
+static inline uint32_t count_keys(const uint32_t *keys, uint32_t n, uint32_t at)
 {
-	struct uhx_tree t = uhx_view_tree(v, s);
+	uint32_t low = 0;
 
-	return find_in(&t, s, va, ret_number, ret_at);
-}
+	while (n > UHX_KEYS_SLACK) { // a stretch with more blocks than most
+		uint32_t half = n / 2;
 
-static inline bool find_block(const struct uhx_view *v, uint64_t va, uint64_t *ret_number,
-			      uint32_t *ret_at)
-{
-	const struct uhx_segment *s = find_segment(v, va);
-
-	if (!s || va - s->base > UINT32_MAX)
-		return false;
-	if (s != (const void *)v->part[UHX_SEGMENTS].p)
-		return find_in_other(v, s, va, ret_number, ret_at);
-	return find_in(&v->first_tree, s, va, ret_number, ret_at);
-}
-
-static inline uint16_t group_start(const struct uhx_block_view *b, unsigned group)
-{
-	uint16_t start;
-
-	memcpy(&start, b->starts + 2 * group, sizeof(start));
-	return start;
-}
-
-// Numbers of all ones stand for "no row here": nothing is looked up as high as that.
-static inline unsigned find_grouped(const struct uhx_block_view *b, uint32_t at)
-{
-	unsigned groups = (b->head->rows + UHX_GROUP_ROWS - 1U) / UHX_GROUP_ROWS;
-	unsigned group;
-	uint32_t rest;
-
-	at = MIN(at, UINT16_MAX - 1U);
-	group = uhx_count_8_u16(b->starts, (uint16_t)at);
-	group = group ? MIN(group, groups) - 1 : 0;
-	rest = MIN(at - group_start(b, group), UINT8_MAX - 1U);
-	return group * UHX_GROUP_ROWS +
-	       uhx_count_8_u8(b->starts + UHX_GROUPS * sizeof(uint16_t) + group * UHX_GROUP_ROWS,
-			      (uint8_t)rest);
-}
-
-static inline unsigned find_u16(const struct uhx_block_view *b, uint32_t at)
-{
-	uint16_t x = (uint16_t)MIN(at, UINT16_MAX - 1U);
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < b->head->rows; i += 8)
-		count += uhx_count_8_u16(b->starts + i * sizeof(x), x);
-	return count;
-}
-
-static inline unsigned find_u32(const struct uhx_block_view *b, uint32_t at)
-{
-	uint32_t x = MIN(at, UINT32_MAX - 1U);
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < b->head->rows; i += 16)
-		count += uhx_count_16_u32(b->starts + i * sizeof(x), x);
-	return count;
-}
-
-static inline unsigned count_rows(const struct uhx_block_view *b, uint32_t at)
-{
-	switch (b->head->starts) {
-	case UHX_STARTS_GROUPED:
-		return find_grouped(b, at);
-	case UHX_STARTS_U16:
-		return find_u16(b, at);
-	default:
-		return find_u32(b, at);
+		low = keys[low + half] <= at ? low + half : low;
+		n -= half;
 	}
+	return low + MIN(uhx_count_16_u32((const uint8_t *)(keys + low), at), n);
 }
 
-uint32_t uhx_block_start(const struct uhx_block_view *b, unsigned row)
+void uhx_search_block(const struct uhx_view *v, uint64_t va, struct uhx_search *s)
 {
-	uint32_t start = 0;
+	const struct uhx_segment *segment = find_segment(v, va);
+	const uint32_t *keys;
+	uint32_t low;
+	uint32_t high;
+	uint32_t at;
 
-	switch (b->head->starts) {
-	case UHX_STARTS_GROUPED:
-		return group_start(b, row / UHX_GROUP_ROWS) +
-		       b->starts[UHX_GROUPS * sizeof(uint16_t) + row];
-	case UHX_STARTS_U16:
-		memcpy(&start, b->starts + 2 * row, sizeof(uint16_t));
-		return start;
-	default:
-		memcpy(&start, b->starts + 4 * row, sizeof(uint32_t));
-		return start;
-	}
+	s->found = false;
+	if (!segment || va - segment->base > UINT32_MAX)
+		return;
+	at = (uint32_t)(va - segment->base);
+	if (!find_stretch(v, segment, at, &low, &high))
+		return;
+	keys = uhx_view_u32(v, UHX_KEYS) + segment->first_block;
+	low += count_keys(keys + low + 1, high - low, at);
+	if (keys[low] > at)
+		return;
+	s->found = true;
+	s->number = (uint64_t)segment->first_block + low;
+	s->at = at - keys[low];
+	__builtin_prefetch(uhx_view_u32(v, UHX_BLOCK_OFFSETS) + s->number);
 }
 
-static inline void set_row(struct uhx_hit *h, unsigned row)
+static inline const uint8_t *block_bytes(const struct uhx_view *v, uint64_t number)
 {
-	const struct uhx_block_view *b = &h->block;
-	uint64_t bit = (uint64_t)row * (b->index_bits + b->head->line_bits);
-
-	h->row = row;
-	h->entry = uhx_bits(b->rows, bit, b->index_bits);
-	h->line = uhx_bits(b->rows, bit + b->index_bits, b->head->line_bits);
-	if (h->entry == 0 || h->entry > b->head->entries)
-		h->entry = h->line = 0;
-	else
-		h->line += uhx_block_entry(b, h->entry).base_line;
+	return v->part[UHX_BLOCKS].p + (uint64_t)uhx_view_u32(v, UHX_BLOCK_OFFSETS)[number] * 4;
 }
 
-void uhx_hit_row(struct uhx_hit *h, unsigned row)
+static inline void ask(const uint8_t *p, unsigned lines)
 {
-	set_row(h, row);
+	for (unsigned i = 0; i < lines; i++)
+		__builtin_prefetch(p + (size_t)i * CACHE_LINE);
 }
 
-static inline bool find_row(const struct uhx_view *v, uint64_t number, uint32_t at,
-			    struct uhx_hit *ret)
+void uhx_search_head(const struct uhx_view *v, const struct uhx_search *s)
 {
-	unsigned below;
+	if (s->found)
+		ask(block_bytes(v, s->number), HEAD_LINES);
+}
 
-	if (!block_at(v, number, &ret->block))
+// ---- the row -------------------------------------------------------------------------------------
+
+static inline unsigned groups_of(const struct uhx_block *h)
+{
+	return h->rows / UHX_GROUP_ROWS + 1U;
+}
+
+static inline size_t group_starts_size(const struct uhx_block *h)
+{
+	return UHX_GROUPS * (h->starts >= UHX_STARTS_32_32 ? sizeof(uint32_t) : sizeof(uint16_t));
+}
+
+static inline bool block_at(const struct uhx_view *v, uint64_t number, struct uhx_block_view *ret)
+{
+	const struct uhx_part *blocks = &v->part[UHX_BLOCKS];
+	struct uhx_block *h = &ret->head;
+	uint64_t at;
+	uint64_t size;
+
+	if (number >= v->part[UHX_BLOCK_OFFSETS].count)
 		return false;
-	below = count_rows(&ret->block, at);
-	if (!below || below > ret->block.head->rows)
+	at = (uint64_t)uhx_view_u32(v, UHX_BLOCK_OFFSETS)[number] * 4;
+	if (!range_fits(at, sizeof(*h), blocks->count))
 		return false;
-	set_row(ret, below - 1);
-	return ret->entry != 0;
+	memcpy(h, blocks->p + at, sizeof(*h));
+	ret->number = number;
+	ret->index_bits = uhx_bits_for(h->entries);
+	ret->row_bits = ret->index_bits + h->line_bits;
+	ret->entry_bits = h->function_bits + ret->index_bits + h->call_bits + h->base_bits;
+	ret->starts_bytes = UHX_GROUP_ROWS << MIN(h->starts, UHX_STARTS_32_32);
+	ret->stride = ret->starts_bytes + ret->row_bits;
+	ret->groups = blocks->p + at + sizeof(*h);
+	ret->rows = ret->groups + group_starts_size(h);
+	ret->entries = ret->rows + (size_t)groups_of(h) * ret->stride;
+	size = (uint64_t)(ret->entries - (blocks->p + at)) + (h->entries * ret->entry_bits + 7) / 8 +
+	       UHX_SLACK;
+	return size <= blocks->count - at;
 }
 
 bool uhx_view_block(const struct uhx_view *v, uint64_t number, struct uhx_block_view *ret)
@@ -274,24 +149,128 @@ bool uhx_view_block(const struct uhx_view *v, uint64_t number, struct uhx_block_
 	return block_at(v, number, ret);
 }
 
-bool uhx_view_find_block(const struct uhx_view *v, uint64_t va, uint64_t *ret_number,
-			 uint32_t *ret_at)
+static inline uint32_t load_start(const uint8_t *p, unsigned bytes)
 {
-	return find_block(v, va, ret_number, ret_at);
+	uint32_t start = 0;
+
+	memcpy(&start, p, bytes);
+	return start;
 }
 
-bool uhx_view_find_row(const struct uhx_view *v, uint64_t number, uint32_t at, struct uhx_hit *ret)
+static inline uint32_t group_start(const struct uhx_block_view *b, unsigned group)
 {
-	return find_row(v, number, at, ret);
+	if (b->head.starts >= UHX_STARTS_32_32)
+		return load_start(b->groups + sizeof(uint32_t) * group, sizeof(uint32_t));
+	return load_start(b->groups + sizeof(uint16_t) * group, sizeof(uint16_t));
+}
+
+// Numbers of all ones stand for "not there": nothing is looked up as high as that.
+static inline unsigned find_group(const struct uhx_block_view *b, uint32_t at)
+{
+	unsigned count;
+
+	if (b->head.starts >= UHX_STARTS_32_32)
+		count = uhx_count_8_u32(b->groups, MIN(at, UINT32_MAX - 1U));
+	else
+		count = uhx_count_8_u16(b->groups, (uint16_t)MIN(at, UINT16_MAX - 1U));
+	return count ? MIN(count, groups_of(&b->head)) - 1 : 0;
+}
+
+static inline unsigned count_rows(const uint8_t *starts, enum uhx_starts how, uint32_t at)
+{
+	switch (how) {
+	case UHX_STARTS_16_8:
+		return uhx_count_8_u8(starts, (uint8_t)MIN(at, UINT8_MAX - 1U));
+	case UHX_STARTS_16_16:
+		return uhx_count_8_u16(starts, (uint16_t)MIN(at, UINT16_MAX - 1U));
+	default:
+		return uhx_count_8_u32(starts, MIN(at, UINT32_MAX - 1U));
+	}
+}
+
+static inline bool find_head(const struct uhx_view *v, struct uhx_search *s)
+{
+	if (!block_at(v, s->number, &s->hit.block))
+		return false;
+	s->group = find_group(&s->hit.block, s->at);
+	return true;
+}
+
+void uhx_search_group(const struct uhx_view *v, struct uhx_search *s)
+{
+	s->found = s->found && find_head(v, s);
+	if (s->found)
+		__builtin_prefetch(s->hit.block.rows + (size_t)s->group * s->hit.block.stride);
+}
+
+// The record of a row; false: a hole, or no row.
+static inline bool read_record(struct uhx_hit *h, unsigned group, unsigned in_group)
+{
+	const struct uhx_block_view *b = &h->block;
+	const uint8_t *records = b->rows + (size_t)group * b->stride + b->starts_bytes;
+	unsigned bit = in_group * b->row_bits;
+
+	h->row = group * UHX_GROUP_ROWS + in_group;
+	h->entry = uhx_bits(records, bit, b->index_bits);
+	h->line = uhx_bits(records, bit + b->index_bits, b->head.line_bits);
+	return h->entry != 0 && h->entry <= b->head.entries;
+}
+
+static inline bool find_row(struct uhx_search *s)
+{
+	const struct uhx_block_view *b = &s->hit.block;
+	uint32_t start = group_start(b, s->group);
+	unsigned count = s->at < start ? 0
+				       : count_rows(b->rows + (size_t)s->group * b->stride,
+						    (enum uhx_starts)b->head.starts, s->at - start);
+
+	return count && read_record(&s->hit, s->group, count - 1) && s->hit.row <= b->head.rows;
+}
+
+void uhx_search_row(struct uhx_search *s)
+{
+	const struct uhx_block_view *b = &s->hit.block;
+
+	s->found = s->found && find_row(s);
+	if (s->found)
+		ask(b->entries + (uint64_t)(s->hit.entry - 1) * b->entry_bits / 8, 1);
+}
+
+void uhx_search_line(struct uhx_search *s)
+{
+	if (s->found)
+		s->hit.line += uhx_block_entry(&s->hit.block, s->hit.entry).base_line;
 }
 
 bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_hit *ret)
 {
-	uint64_t number;
-	uint32_t at;
+	UNINITIALIZED struct uhx_search s;
 
-	if (!find_block(v, va, &number, &at))
+	uhx_search_block(v, va, &s);
+	if (!s.found)
 		return false;
-	uhx_view_ask(v, number);
-	return find_row(v, number, at, ret);
+	// All at once: met one after the other, each part of the block would be a wait of its own.
+	ask(block_bytes(v, s.number), BLOCK_LINES);
+	if (!find_head(v, &s) || !find_row(&s))
+		return false;
+	uhx_search_line(&s);
+	*ret = s.hit;
+	return true;
+}
+
+void uhx_hit_row(struct uhx_hit *h, unsigned row)
+{
+	if (!read_record(h, row / UHX_GROUP_ROWS, row % UHX_GROUP_ROWS))
+		h->entry = h->line = 0;
+	else
+		h->line += uhx_block_entry(&h->block, h->entry).base_line;
+}
+
+uint32_t uhx_block_start(const struct uhx_block_view *b, unsigned row)
+{
+	unsigned group = row / UHX_GROUP_ROWS;
+	unsigned bytes = b->starts_bytes / UHX_GROUP_ROWS;
+
+	return group_start(b, group) + load_start(b->rows + (size_t)group * b->stride +
+						  (size_t)(row % UHX_GROUP_ROWS) * bytes, bytes);
 }

@@ -30,7 +30,7 @@ enum {
 	UHX_BLOCK_ROWS = 64,
 	UHX_BLOCK_ENTRIES = 1023, /* chain entries of a block; a chain of FRAMES_MAX fits */
 	UHX_GROUP_ROWS = 8,
-	UHX_FANOUT = 16,	  /* keys below one sample */
+	UHX_KEYS_SLACK = 16,	  /* keys of UINT32_MAX behind the last one: they are read 16 at a time */
 	UHX_SLACK = 8,		  /* zero bytes behind the last block: bits are read 8 bytes at a time */
 	UHX_SECTIONS_MAX = 64,	  /* a reader skips the kinds it does not know */
 	UHX_IDS_MAX = 16,
@@ -62,9 +62,9 @@ enum uhx_section_kind {
 	UHX_IDS = 1,         /* struct uhx_build_id */
 	UHX_PROGRAM_HEADERS, /* struct program_header */
 	UHX_SEGMENTS,        /* struct uhx_segment, by base */
-	UHX_SAMPLES,         /* u32: each UHX_FANOUTth key, each UHX_FANOUTth of these, …: levels,
-				each filled up to a multiple of UHX_FANOUT with UINT32_MAX */
-	UHX_KEYS,            /* u32 per block: where its first row starts, from the segment's base */
+	UHX_STRETCHES,       /* u32: see struct uhx_segment */
+	UHX_KEYS,            /* u32 per block: where its first row starts, from the segment's base;
+				then UHX_KEYS_SLACK more */
 	UHX_BLOCK_OFFSETS,   /* u32 per block: where it lies in UHX_BLOCKS, in units of 4 bytes */
 	UHX_BLOCKS,          /* struct uhx_block and what follows it; entry_size 1 */
 	UHX_FUNCTIONS,       /* struct uhx_function_entry */
@@ -95,40 +95,46 @@ struct uhx_build_id {
 };
 _Static_assert(sizeof(struct uhx_build_id) == 136, "on disk");
 
-/* A stretch of at most 4 GiB of addresses, and the blocks that are in it. */
+/*
+ * At most 4 GiB of addresses, and the blocks that are in it. Stretches of 2^stretch_bits bytes lead to
+ * them: for each one, and for what is behind the last, the number (from the segment's first block) of
+ * the last block that starts at or before it.
+ */
 struct uhx_segment {
 	uint64_t base;
 	uint32_t first_block;
 	uint32_t block_count;
-	uint32_t first_sample;
-	uint32_t reserved;
+	uint32_t first_stretch;
+	uint32_t stretch_count : 27; /* one number more follows */
+	uint32_t stretch_bits : 5;
 };
 _Static_assert(sizeof(struct uhx_segment) == 24, "on disk");
 
-/* How the starts of a block's rows are stored, as distances from the block's key. */
-enum uhx_starts {
-	/* u16 per group of UHX_GROUP_ROWS rows (0xffff: none), then u8 per row from its group's */
-	UHX_STARTS_GROUPED,
-	UHX_STARTS_U16, /* one per row, filled up to a multiple of 8 with 0xffff */
-	UHX_STARTS_U32, /* the same with 16 and 0xffffffff */
-	UHX_STARTS_COUNT
-};
+/*
+ * How the starts of a block's rows are stored. Groups of UHX_GROUP_ROWS rows have their first start,
+ * from the block's key, in a table of UHX_GROUPS numbers of the first size; each row's start, from its
+ * group's, is of the second. Rows and groups that are not there have all bits set.
+ */
+enum uhx_starts { UHX_STARTS_16_8, UHX_STARTS_16_16, UHX_STARTS_32_32 };
 enum { UHX_GROUPS = UHX_BLOCK_ROWS / UHX_GROUP_ROWS };
 
 /*
- * Behind it: the starts; one record per row: entry (index_bits), line - base of that entry
- * (line_bits); one record per entry from 1: function, parent entry (index_bits), call line, base
- * line. The records of each table lie bit after bit, lowest first; each table starts at a byte, the
- * next block at a multiple of 4. index_bits is what the number of entries needs.
+ * Behind it: the groups' starts; then for each group that is there the starts of its rows and a record
+ * for each: entry (index_bits), line - base of that entry (line_bits); then one record per entry from
+ * 1: function, parent entry (index_bits), call line, base line. Records lie bit after bit, lowest
+ * first; those of a group are whole bytes, for it has UHX_GROUP_ROWS of them even if rows are missing.
+ * index_bits is what the number of entries needs. Whatever the bits say makes a block: nothing here has
+ * to be refused but what lies outside the section.
  */
 struct uhx_block {
-	uint8_t rows;   /* 1 … UHX_BLOCK_ROWS */
-	uint8_t starts; /* enum uhx_starts */
-	uint16_t entries;
-	uint8_t line_bits;
-	uint8_t function_bits;
-	uint8_t call_bits;
-	uint8_t base_bits; /* all at most 32 */
+	uint64_t rows : 6;   /* less 1 */
+	uint64_t starts : 2; /* enum uhx_starts; 3 is 2 */
+	uint64_t entries : 10;
+	uint64_t line_bits : 6; /* these four are at most 32 */
+	uint64_t function_bits : 6;
+	uint64_t call_bits : 6;
+	uint64_t base_bits : 6;
+	uint64_t reserved : 22;
 };
 _Static_assert(sizeof(struct uhx_block) == 8, "on disk");
 

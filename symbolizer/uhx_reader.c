@@ -142,14 +142,14 @@ void uhx_lookup(const struct uhx *u, uint64_t va, struct frames *ret)
 		uhx_view_chain(&u->view, &hit, ret);
 }
 
-void uhx_chain(const struct uhx *u, uint64_t va, struct uhx_chain *ret)
+void uhx_chain(const struct uhx *u, uint64_t va, bool columns, struct uhx_chain *ret)
 {
 	UNINITIALIZED struct uhx_hit hit;
 
 	ret->source = SOURCE_NONE;
 	ret->n = 0;
 	if (uhx_view_find(&u->view, va, &hit))
-		uhx_view_places(&u->view, &hit, ret);
+		uhx_view_places(&u->view, &hit, columns, ret);
 }
 
 bool uhx_spell(const struct uhx *u, uint32_t function, struct frame *ret)

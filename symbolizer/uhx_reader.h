@@ -40,7 +40,7 @@ void uhx_lookup(const struct uhx *u, uint64_t va, struct frames *ret);
 /*
  * The same by ids, for those who look up many and spell each function once. A function's id stands
  * for its names, its file and where it starts; it is below uhx_info()->functions + 1, and means the
- * same as long as this index is open. columns cost a look into the cold part.
+ * same as long as this index is open. Columns cost a look into the cold part; without them they are 0.
  */
 struct uhx_place {
 	uint32_t function;
@@ -52,7 +52,7 @@ struct uhx_chain {
 	size_t n; /* 0: nothing is known there; innermost first, all but the last are inlined */
 	struct uhx_place place[FRAMES_MAX];
 };
-void uhx_chain(const struct uhx *u, uint64_t va, struct uhx_chain *ret);
+void uhx_chain(const struct uhx *u, uint64_t va, bool columns, struct uhx_chain *ret);
 /* Sets function, system_name, file, start_line; leaves the rest. False: no such id, or damage. */
 bool uhx_spell(const struct uhx *u, uint32_t function, struct frame *ret);
 
@@ -62,8 +62,8 @@ bool uhx_spell(const struct uhx *u, uint32_t function, struct frame *ret);
  * way while one is answered. `chain` is valid during the call.
  */
 typedef void uhx_chain_sink(void *ctx, size_t i, const struct uhx_chain *chain);
-void uhx_chain_many(const struct uhx *u, const uint64_t *va, size_t n, uhx_chain_sink *sink,
-		    void *ctx);
+void uhx_chain_many(const struct uhx *u, const uint64_t *va, size_t n, bool columns,
+		    uhx_chain_sink *sink, void *ctx);
 
 struct uhx_info {
 	size_t id_count;

@@ -60,8 +60,8 @@ static const struct {
 	[UHX_IDS] = {sizeof(struct uhx_build_id), 0},
 	[UHX_PROGRAM_HEADERS] = {sizeof(struct program_header), 0},
 	[UHX_SEGMENTS] = {sizeof(struct uhx_segment), 0},
-	[UHX_SAMPLES] = {sizeof(uint32_t), 0},
-	[UHX_KEYS] = {sizeof(uint32_t), 0},
+	[UHX_STRETCHES] = {sizeof(uint32_t), 0},
+	[UHX_KEYS] = {sizeof(uint32_t), UHX_KEYS_SLACK},
 	[UHX_BLOCK_OFFSETS] = {sizeof(uint32_t), 0},
 	[UHX_BLOCKS] = {1, UHX_SLACK},
 	[UHX_FUNCTIONS] = {sizeof(struct uhx_function_entry), 1},
@@ -102,8 +102,8 @@ static int check_sections(struct uhx_view *v, struct err *e)
 		if (!part[kind].p)
 			return uhx_view_bad(e, "a section is missing");
 	}
-	if (part[UHX_KEYS].count != part[UHX_BLOCK_OFFSETS].count ||
-	    part[UHX_KEYS].count != part[UHX_COLUMN_OFFSETS].count)
+	if (part[UHX_KEYS].count != part[UHX_BLOCK_OFFSETS].count + UHX_KEYS_SLACK ||
+	    part[UHX_BLOCK_OFFSETS].count != part[UHX_COLUMN_OFFSETS].count)
 		return uhx_view_bad(e, "its block tables differ in length");
 	if (part[UHX_PROGRAM_HEADERS].count > PROGRAM_HEADERS_MAX ||
 	    part[UHX_IDS].count > UHX_IDS_MAX)
@@ -117,11 +117,7 @@ int uhx_view_open(struct uhx_view *v, struct err *e)
 		return -1;
 	v->header = (const void *)v->bytes;
 	v->sections = (const void *)(v->bytes + sizeof(*v->header));
-	if (check_head_sum(v, e) || check_sections(v, e))
-		return -1;
-	if (v->part[UHX_SEGMENTS].count)
-		v->first_tree = uhx_view_tree(v, (const void *)v->part[UHX_SEGMENTS].p);
-	return 0;
+	return check_head_sum(v, e) || check_sections(v, e) ? -1 : 0;
 }
 
 // The bytes between the sections carry no checksum: they must be zero.

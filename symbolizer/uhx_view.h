@@ -18,23 +18,12 @@ struct uhx_part {
 	uint64_t count;
 };
 
-/* The levels of a segment's search tree, the lowest first: the keys, then their samples. */
-enum { UHX_LEVELS_MAX = 9 }; /* 16^8 = 2^32 keys */
-struct uhx_tree {
-	unsigned count; /* 0: damaged */
-	struct {
-		const uint32_t *keys;
-		uint32_t n;
-	} level[UHX_LEVELS_MAX];
-};
-
 struct uhx_view {
 	const uint8_t *bytes;
 	uint64_t size;
 	const struct uhx_header *header;
 	const struct uhx_section *sections;
 	struct uhx_part part[UHX_SECTION_KINDS];
-	struct uhx_tree first_tree; /* of the first segment, mostly the only one */
 };
 
 const struct uhx_view *uhx_view(const struct uhx *u);
@@ -52,11 +41,14 @@ static inline const uint32_t *uhx_view_u32(const struct uhx_view *v, enum uhx_se
 /* A block, checked to lie inside its section with UHX_SLACK bytes behind it. */
 struct uhx_block_view {
 	uint64_t number;
-	const struct uhx_block *head;
-	const uint8_t *starts;
+	struct uhx_block head;
+	const uint8_t *groups; /* their starts */
 	const uint8_t *rows;
 	const uint8_t *entries;
+	unsigned stride; /* bytes of a group */
+	unsigned starts_bytes; /* of them, starts */
 	unsigned index_bits;
+	unsigned row_bits;   /* of one row's record */
 	unsigned entry_bits; /* of one entry's record */
 };
 
@@ -76,44 +68,34 @@ struct uhx_entry {
 	uint32_t base_line;
 };
 
-/*
- * Asks for the memory that answering from block `number` will read, all at once: met one after the
- * other, each part would be a wait of its own. A prefetch never faults, wherever a damaged offset
- * points.
- */
-static inline void uhx_view_ask(const struct uhx_view *v, uint64_t number)
-{
-	enum { CACHE_LINE = 64, BLOCK_LINES = 5 /* few blocks are longer */ };
-	const uint8_t *block = v->part[UHX_BLOCKS].p +
-			       (uint64_t)uhx_view_u32(v, UHX_BLOCK_OFFSETS)[number] * 4;
-	const uint8_t *columns =
-		v->part[UHX_COLUMNS].p + uhx_view_u32(v, UHX_COLUMN_OFFSETS)[number];
-
-	for (unsigned i = 0; i < BLOCK_LINES; i++)
-		__builtin_prefetch(block + (size_t)i * CACHE_LINE);
-	__builtin_prefetch(columns);
-	__builtin_prefetch(columns + CACHE_LINE);
-}
-
 /* uhx_find.c. False: no such block, or damage. */
 bool uhx_view_block(const struct uhx_view *v, uint64_t number, struct uhx_block_view *ret);
-/* Checks the place of a segment's tree. */
-struct uhx_tree uhx_view_tree(const struct uhx_view *v, const struct uhx_segment *s);
-/* The block that an address would be in, and how far behind its key; false: before all. */
-bool uhx_view_find_block(const struct uhx_view *v, uint64_t va, uint64_t *ret_number,
-			 uint32_t *ret_at);
-/* The rest of uhx_view_find(): the row of block `number` that lies `at` behind its key. */
-bool uhx_view_find_row(const struct uhx_view *v, uint64_t number, uint32_t at, struct uhx_hit *ret);
 /* False: no row there, a hole, or damage. */
 bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_hit *ret);
-/* Sets the rest of a hit whose block is set; row < head->rows. */
+/*
+ * The same in steps, each of which asks for the memory that the next one reads: a batch takes each for
+ * several addresses. A prefetch never faults, wherever a damaged offset points.
+ */
+struct uhx_search {
+	uint64_t number; /* of the block */
+	uint32_t at;     /* how far behind its key */
+	unsigned group;
+	bool found; /* so far */
+	struct uhx_hit hit;
+};
+void uhx_search_block(const struct uhx_view *v, uint64_t va, struct uhx_search *s);
+void uhx_search_head(const struct uhx_view *v, const struct uhx_search *s);
+void uhx_search_group(const struct uhx_view *v, struct uhx_search *s);
+void uhx_search_row(struct uhx_search *s);
+void uhx_search_line(struct uhx_search *s);
+/* Sets the rest of a hit whose block is set; row <= head.rows. */
 void uhx_hit_row(struct uhx_hit *h, unsigned row);
 uint32_t uhx_block_start(const struct uhx_block_view *b, unsigned row);
 
-/* 1 <= entry <= head->entries. */
+/* 1 <= entry <= head.entries. */
 static inline struct uhx_entry uhx_block_entry(const struct uhx_block_view *b, uint32_t entry)
 {
-	const struct uhx_block *h = b->head;
+	const struct uhx_block *h = &b->head;
 	uint64_t bit = (uint64_t)(entry - 1) * b->entry_bits;
 	struct uhx_entry e;
 
@@ -128,7 +110,8 @@ static inline struct uhx_entry uhx_block_entry(const struct uhx_block_view *b, u
 }
 
 /* uhx_chain.c: n = 0 where an id on the way does not exist. */
-void uhx_view_places(const struct uhx_view *v, const struct uhx_hit *hit, struct uhx_chain *ret);
+void uhx_view_places(const struct uhx_view *v, const struct uhx_hit *hit, bool columns,
+		     struct uhx_chain *ret);
 void uhx_view_chain(const struct uhx_view *v, const struct uhx_hit *hit, struct frames *ret);
 /* id below the number of functions; line, column and inlined are left alone. */
 bool uhx_view_names(const struct uhx_view *v, uint32_t id, struct frame *ret);

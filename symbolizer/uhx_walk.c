@@ -39,7 +39,7 @@ static int walk_block(struct walk *w, uint64_t number, uint64_t base, struct err
 	if (!uhx_view_block(w->view, number, &hit.block))
 		return err_set(e, ERR_BAD_INDEX, "block %" PRIu64 " is damaged; rebuild the index",
 			       number);
-	for (unsigned i = 0; i < hit.block.head->rows; i++) {
+	for (unsigned i = 0; i <= hit.block.head.rows; i++) {
 		uint64_t start = base + uhx_block_start(&hit.block, i);
 		int result = end_row(w, start, e);
 
@@ -54,7 +54,7 @@ static int walk_block(struct walk *w, uint64_t number, uint64_t base, struct err
 
 static int walk_segment(struct walk *w, const struct uhx_segment *s, struct err *e)
 {
-	uint64_t keys = w->view->part[UHX_KEYS].count;
+	uint64_t keys = w->view->part[UHX_BLOCK_OFFSETS].count;
 
 	// Segments that share blocks would let few bytes ask for any number of rows.
 	if (s->first_block != w->blocks || !range_fits(s->first_block, s->block_count, keys))

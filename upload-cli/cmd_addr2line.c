@@ -89,7 +89,7 @@ static void print_chain(void *ctx, size_t i UNUSED, const struct uhx_chain *chai
 static int local_as_text(struct addr2line *a, const uint64_t *addresses, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i += SLICE) {
-		uhx_chain_many(a->uhx, addresses + i, MIN(n - i, (size_t)SLICE), print_chain, a);
+		uhx_chain_many(a->uhx, addresses + i, MIN(n - i, (size_t)SLICE), true, print_chain, a);
 		if (answer_done(a, e) < 0)
 			return -1;
 	}

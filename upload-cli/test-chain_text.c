@@ -70,7 +70,7 @@ static void check_style(struct frames_style style, size_t kept)
 	for (size_t i = 0; i < n; i++) {
 		uhx_lookup(uhx, start + i, &frames);
 		frames_text(&frames, &style, &want);
-		uhx_chain(uhx, start + i, &chain);
+		uhx_chain(uhx, start + i, true, &chain);
 		chain_text_append(t, &chain, &got);
 		chains += chain.n > 1;
 	}

@@ -98,6 +98,8 @@ static int load_section(struct elf_image *img, Elf_Scn *scn, size_t names, struc
 	s->scn = scn;
 	s->name = name ? name : "";
 	img->section_count++;
+	if (s->header.sh_type == SHT_SYMTAB_SHNDX && !img->extended)
+		img->extended = img->section_count;
 	return check_section(img, s, e);
 }
 
@@ -393,6 +395,14 @@ int elf_image_replace(struct elf_image *img, const struct elf_section *s, void *
 	data->d_size = n;
 	data->d_type = ELF_T_BYTE;
 	return 0;
+}
+
+// elf_scnshndx() of elfutils 0.188 finds none in files that need it.
+Elf_Data *elf_image_extended(const struct elf_image *img, Elf_Scn *symbols)
+{
+	const struct elf_section *s = img->extended ? &img->sections[img->extended - 1] : NULL;
+
+	return s && s->header.sh_link == elf_ndxscn(symbols) ? elf_getdata(s->scn, NULL) : NULL;
 }
 
 struct str elf_image_at(const struct elf_image *img, uint64_t address)

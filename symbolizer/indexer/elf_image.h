@@ -55,6 +55,7 @@ struct elf_image {
 	enum elf_kind kind;
 	struct elf_section *sections; /* without the null section */
 	size_t section_count;
+	size_t extended; /* number of the SHT_SYMTAB_SHNDX section, or 0 */
 	struct program_header *headers; /* PT_LOAD, at most PROGRAM_HEADERS_MAX */
 	size_t header_count;
 	bool headers_trusted;
@@ -94,6 +95,8 @@ int elf_image_data(struct elf_image *img, const struct elf_section *s, struct st
 /* From here on the section's data are these bytes, from malloc(), for libdw too; owned by the image. */
 int elf_image_replace(struct elf_image *img, const struct elf_section *s, void *bytes, size_t n,
 		      struct err *e) MUST_CHECK;
+/* The sections that entries of a symbol table refer to by SHN_XINDEX, being too many for 16 bits; or NULL. */
+Elf_Data *elf_image_extended(const struct elf_image *img, Elf_Scn *symbols);
 /* What the file holds for `address` and behind it in the same segment; empty where it holds nothing. */
 struct str elf_image_at(const struct elf_image *img, uint64_t address);
 /* The same for the start of the first program header of this type (PT_*). */

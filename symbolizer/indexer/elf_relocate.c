@@ -222,14 +222,12 @@ static bool open_job(struct job *j)
 {
 	Elf_Scn *symbols = elf_getscn(j->img->elf, j->from->header.sh_link);
 	GElf_Shdr header;
-	int extended;
 
 	j->entries = elf_getdata(j->from->scn, NULL);
 	if (!j->entries || !symbols || !gelf_getshdr(symbols, &header) || header.sh_type != SHT_SYMTAB)
 		return false;
 	j->symbols = elf_getdata(symbols, NULL);
-	extended = elf_scnshndx(symbols);
-	j->extended = extended > 0 ? elf_getdata(elf_getscn(j->img->elf, (size_t)extended), NULL) : NULL;
+	j->extended = elf_image_extended(j->img, symbols);
 	return j->symbols != NULL;
 }
 

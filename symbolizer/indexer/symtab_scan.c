@@ -147,7 +147,6 @@ static int read_table(struct symbols *s, struct elf_image *img, const struct elf
 		      enum frame_source source, struct err *e)
 {
 	size_t entry = gelf_fsize(img->elf, ELF_T_SYM, 1, EV_CURRENT);
-	int extended = elf_scnshndx(section->scn);
 	struct table t = {.img = img, .section = section, .source = source};
 	struct str bytes;
 
@@ -156,8 +155,7 @@ static int read_table(struct symbols *s, struct elf_image *img, const struct elf
 	t.data = elf_getdata(section->scn, NULL);
 	if (!t.data || !bytes.n || !entry)
 		return 0; // NOBITS: the table is in the other file
-	if (extended > 0)
-		t.extended = elf_getdata(elf_getscn(img->elf, (size_t)extended), NULL);
+	t.extended = elf_image_extended(img, section->scn);
 	if (img->header.e_machine == EM_PPC64)
 		t.opd = elf_image_section(img, ".opd");
 	if (t.opd && elf_image_data(img, t.opd, &t.descriptors, e))

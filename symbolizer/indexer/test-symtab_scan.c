@@ -137,6 +137,25 @@ static void test_no_size_at_the_end_of_a_section(void **state)
 	indexing_deinit(&x);
 }
 
+// More sections than 16 bits can number: symbols say theirs in another table.
+static void test_many_sections(void **state)
+{
+	enum { MANY = 66000 };
+	struct indexing x;
+
+	(void)state;
+	assert_int_equal(toolbox_run("awk 'BEGIN { for (i = 1; i <= %d; i++) printf \".section .text.f%%d,\\\"ax\\\"\\n"
+				     ".type f%%d,@function\\nf%%d: ret\\n.size f%%d,1\\n\", i, i, i, i }' >many.s && "
+				     "as many.s -o many.o", MANY), 0);
+	indexing_run(&x, "many.o", NULL, NULL);
+	if (!x.index)
+		fail_msg("%s", x.error.msg);
+	assert_int_equal(uhx_info(x.index)->rows, MANY);
+	expect(x.index, 0, "f1");
+	expect(x.index, MANY - 1, "f66000");
+	indexing_deinit(&x);
+}
+
 // As a debug file has it, without its bytes: 5 GiB of code.
 static void test_large_section(void **state)
 {
@@ -319,8 +338,8 @@ int main(void)
 		cmocka_unit_test(test_table),		     cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_descriptors),	     cmocka_unit_test(test_thumb),
 		cmocka_unit_test(test_no_size_at_the_end_of_a_section),
+		cmocka_unit_test(test_large_section),	     cmocka_unit_test(test_many_sections),
 		cmocka_unit_test(test_no_section_headers),
-		cmocka_unit_test(test_large_section),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

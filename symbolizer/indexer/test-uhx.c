@@ -609,7 +609,7 @@ static void look_at_many(struct uhx *u)
 	for (size_t i = 0; i < countof(va); i++)
 		va[i] = i;
 	uhx_at_hand = u;
-	uhx_chain_many(u, va, countof(va), count_frames, &(size_t){0});
+	uhx_chain_many(u, va, countof(va), true, count_frames, &(size_t){0});
 }
 
 // Opens what is in fd; whatever comes of it must be orderly.

@@ -212,6 +212,7 @@ static void check_address(const struct model *m, uint64_t va)
 struct batch {
 	const struct model *m;
 	const uint64_t *va;
+	bool columns;
 	size_t next;
 };
 
@@ -221,15 +222,18 @@ static void check_chain(void *ctx, size_t i, const struct uhx_chain *chain)
 	struct uhx_chain single;
 
 	assert_int_equal(i, b->next++);
-	uhx_chain(b->m->u, b->va[i], &single);
+	uhx_chain(b->m->u, b->va[i], b->columns, &single);
 	assert_int_equal(chain->n, single.n);
 	assert_int_equal(chain->source, single.source);
 	assert_memory_equal(chain->place, single.place, single.n * sizeof(single.place[0]));
 	for (size_t k = 0; k < chain->n; k++) {
+		assert_true(b->columns || !chain->place[k].column);
 		struct frame f = {.line = chain->place[k].line, .column = chain->place[k].column};
 
 		assert_true(uhx_spell(b->m->u, chain->place[k].function, &f));
 		f.inlined = k + 1 < chain->n;
+		if (!b->columns)
+			f.column = expected(b->m, b->va[i])->chain[k].column;
 		check_frame(&f, &expected(b->m, b->va[i])->chain[k], f.inlined);
 	}
 }
@@ -249,7 +253,8 @@ static void check(struct model *m)
 		for (size_t k = 0; k < countof(around); k++)
 			check_address(m, va[n++] = around[k]);
 	}
-	uhx_chain_many(m->u, va, n, check_chain, &(struct batch){m, va, 0});
+	uhx_chain_many(m->u, va, n, true, check_chain, &(struct batch){m, va, true, 0});
+	uhx_chain_many(m->u, va, n, false, check_chain, &(struct batch){m, va, false, 0});
 	free(va);
 }
 

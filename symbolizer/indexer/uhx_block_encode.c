@@ -137,64 +137,37 @@ static void assign(struct plan *p)
 
 static enum uhx_starts choose_starts(const struct uhx_blocks *b)
 {
-	uint32_t last = b->starts[b->row_count - 1];
-
-	if (last >= UINT16_MAX) // which means "no row"
-		return UHX_STARTS_U32;
+	// All ones mean "not there".
+	if (b->starts[b->row_count - 1] >= UINT16_MAX)
+		return UHX_STARTS_32_32;
 	for (size_t i = 0; i < b->row_count; i++)
 		if (b->starts[i] - b->starts[i - i % UHX_GROUP_ROWS] >= UINT8_MAX)
-			return UHX_STARTS_U16;
-	return UHX_STARTS_GROUPED;
+			return UHX_STARTS_16_16;
+	return UHX_STARTS_16_8;
 }
 
-// The writers of starts return what is behind them.
-static char *put_grouped(const struct uhx_blocks *b, char *to)
+static char *put_number(char *to, uint32_t value, size_t bytes)
 {
-	size_t groups = (b->row_count + UHX_GROUP_ROWS - 1) / UHX_GROUP_ROWS;
+	memcpy(to, &value, bytes); // little-endian: its low bytes
+	return to + bytes;
+}
 
-	for (size_t g = 0; g < UHX_GROUPS; g++, to += sizeof(uint16_t)) {
-		uint16_t start = g < groups ? (uint16_t)b->starts[g * UHX_GROUP_ROWS] : UINT16_MAX;
+// Behind each writer's bytes; all ones where there is no group, no row.
+static char *put_group_starts(const struct uhx_blocks *b, enum uhx_starts how, char *to)
+{
+	size_t bytes = how == UHX_STARTS_32_32 ? sizeof(uint32_t) : sizeof(uint16_t);
 
-		memcpy(to, &start, sizeof(start));
-	}
-	for (size_t i = 0; i < groups * UHX_GROUP_ROWS; i++) {
-		uint32_t group = b->starts[i - i % UHX_GROUP_ROWS];
-
-		*to++ = (char)(i < b->row_count ? b->starts[i] - group : UINT8_MAX);
-	}
+	for (size_t i = 0; i < UHX_BLOCK_ROWS; i += UHX_GROUP_ROWS)
+		to = put_number(to, i < b->row_count ? b->starts[i] : UINT32_MAX, bytes);
 	return to;
 }
 
-static char *put_u16(const struct uhx_blocks *b, char *to)
+static char *put_row_starts(const struct uhx_blocks *b, enum uhx_starts how, size_t first, char *to)
 {
-	for (size_t i = 0; i < (b->row_count + 7) / 8 * 8; i++, to += sizeof(uint16_t)) {
-		uint16_t start = i < b->row_count ? (uint16_t)b->starts[i] : UINT16_MAX;
-
-		memcpy(to, &start, sizeof(start));
-	}
+	for (size_t i = first; i < first + UHX_GROUP_ROWS; i++)
+		to = put_number(to, i < b->row_count ? b->starts[i] - b->starts[first] : UINT32_MAX,
+				(size_t)1 << how);
 	return to;
-}
-
-static char *put_u32(const struct uhx_blocks *b, char *to)
-{
-	for (size_t i = 0; i < (b->row_count + 15) / 16 * 16; i++, to += sizeof(uint32_t)) {
-		uint32_t start = i < b->row_count ? b->starts[i] : UINT32_MAX;
-
-		memcpy(to, &start, sizeof(start));
-	}
-	return to;
-}
-
-static char *put_starts(const struct uhx_blocks *b, enum uhx_starts how, char *to)
-{
-	switch (how) {
-	case UHX_STARTS_GROUPED:
-		return put_grouped(b, to);
-	case UHX_STARTS_U16:
-		return put_u16(b, to);
-	default:
-		return put_u32(b, to);
-	}
 }
 
 static uint32_t parent_entry(const struct uhx_blocks *b, const struct uhx_node *n)
@@ -205,10 +178,10 @@ static uint32_t parent_entry(const struct uhx_blocks *b, const struct uhx_node *
 static struct uhx_block measure(const struct plan *p)
 {
 	struct uhx_block h = {
-		.rows = (uint8_t)p->b->row_count,
-		.starts = (uint8_t)choose_starts(p->b),
-		.entries = (uint16_t)p->count,
-		.line_bits = (uint8_t)p->line_bits,
+		.rows = (p->b->row_count - 1) & 63,
+		.starts = choose_starts(p->b) & 3,
+		.entries = p->count & UHX_BLOCK_ENTRIES,
+		.line_bits = p->line_bits & 63,
 	};
 	uint32_t function = 0;
 	uint32_t call = 0;
@@ -221,9 +194,9 @@ static struct uhx_block measure(const struct plan *p)
 		call |= n->call_line;
 		base |= p->base[i];
 	}
-	h.function_bits = (uint8_t)uhx_bits_for(function);
-	h.call_bits = (uint8_t)uhx_bits_for(call);
-	h.base_bits = (uint8_t)uhx_bits_for(base);
+	h.function_bits = uhx_bits_for(function) & 63;
+	h.call_bits = uhx_bits_for(call) & 63;
+	h.base_bits = uhx_bits_for(base) & 63;
 	return h;
 }
 
@@ -231,36 +204,56 @@ static struct uhx_block measure(const struct plan *p)
 enum {
 	ROW_BYTES = sizeof(uint32_t) + 6,
 	ENTRY_BYTES = 14,
-	BLOCK_BYTES_MAX = sizeof(struct uhx_block) + UHX_BLOCK_ROWS * ROW_BYTES +
-			  UHX_BLOCK_ENTRIES * ENTRY_BYTES + BIT_WRITER_SLACK,
+	BLOCK_BYTES_MAX = sizeof(struct uhx_block) + UHX_GROUPS * sizeof(uint32_t) +
+			  UHX_BLOCK_ROWS * ROW_BYTES + UHX_BLOCK_ENTRIES * ENTRY_BYTES +
+			  BIT_WRITER_SLACK,
 };
+
+static char *put_groups(const struct plan *p, const struct uhx_block *h, char *to)
+{
+	unsigned index_bits = uhx_bits_for(h->entries);
+
+	for (size_t first = 0; first < p->b->row_count; first += UHX_GROUP_ROWS) {
+		struct bit_writer w =
+			BIT_WRITER(put_row_starts(p->b, (enum uhx_starts)h->starts, first, to));
+
+		for (size_t i = first; i < first + UHX_GROUP_ROWS; i++) {
+			bit_writer_put(&w, p->entry[i], index_bits);
+			bit_writer_put(&w, p->delta[i], h->line_bits);
+		}
+		to = w.at; // whole bytes: UHX_GROUP_ROWS records
+	}
+	return to;
+}
+
+static char *put_entries(const struct plan *p, const struct uhx_block *h, char *to)
+{
+	struct bit_writer w = BIT_WRITER(to);
+
+	for (size_t i = 1; i <= p->count; i++) {
+		const struct uhx_node *n = &p->b->nodes->items[p->node[i]];
+
+		bit_writer_put(&w, n->function, h->function_bits);
+		bit_writer_put(&w, parent_entry(p->b, n), uhx_bits_for(h->entries));
+		bit_writer_put(&w, n->call_line, h->call_bits);
+		bit_writer_put(&w, p->base[i], h->base_bits);
+	}
+	bit_writer_align(&w);
+	return w.at;
+}
 
 static void put_block(const struct plan *p, struct uhx_blocks *b)
 {
 	struct uhx_block h = measure(p);
-	unsigned index_bits = uhx_bits_for(h.entries);
 	char *from = buf_reserve(&b->blocks, BLOCK_BYTES_MAX);
-	struct bit_writer w;
+	char *to;
 
 	if (!from)
 		return;
 	memcpy(from, &h, sizeof(h));
-	w = BIT_WRITER(put_starts(b, h.starts, from + sizeof(h)));
-	for (size_t i = 0; i < b->row_count; i++) {
-		bit_writer_put(&w, p->entry[i], index_bits);
-		bit_writer_put(&w, p->delta[i], h.line_bits);
-	}
-	bit_writer_align(&w);
-	for (size_t i = 1; i <= p->count; i++) {
-		const struct uhx_node *n = &b->nodes->items[p->node[i]];
-
-		bit_writer_put(&w, n->function, h.function_bits);
-		bit_writer_put(&w, parent_entry(b, n), index_bits);
-		bit_writer_put(&w, n->call_line, h.call_bits);
-		bit_writer_put(&w, p->base[i], h.base_bits);
-	}
-	bit_writer_align(&w);
-	buf_commit(&b->blocks, (size_t)(w.at - from));
+	to = put_group_starts(b, (enum uhx_starts)h.starts, from + sizeof(h));
+	to = put_entries(p, &h, put_groups(p, &h, to));
+	buf_commit(&b->blocks, (size_t)(to - from));
 }
 
 enum {

@@ -4,7 +4,7 @@
 #include "symbolizer/indexer/uhx_block_encode.h"
 #include <string.h>
 
-enum { BLOCK_ALIGN = 4 };
+enum { BLOCK_ALIGN = 4, STRETCHES_MAX = (1 << 27) - 1 };
 
 static const struct uhx_content hole;
 static const char zeros[UHX_SLACK];
@@ -16,7 +16,7 @@ void uhx_blocks_init(struct uhx_blocks *b, struct uhx_nodes *nodes)
 	*b = (struct uhx_blocks){
 		.nodes = nodes,
 		.segments = BUF_INIT(sizeof(struct uhx_segment) * (size_t)UINT32_MAX),
-		.samples = BUF_INIT(sizeof(uint32_t) * (size_t)UINT32_MAX),
+		.stretches = BUF_INIT(sizeof(uint32_t) * (size_t)UINT32_MAX),
 		.keys = BUF_INIT(sizeof(uint32_t) * (size_t)UINT32_MAX),
 		.offsets = BUF_INIT(sizeof(uint32_t) * (size_t)UINT32_MAX),
 		.blocks = BUF_INIT(BLOCK_ALIGN * (size_t)UINT32_MAX),
@@ -28,7 +28,7 @@ void uhx_blocks_init(struct uhx_blocks *b, struct uhx_nodes *nodes)
 void uhx_blocks_deinit(struct uhx_blocks *b)
 {
 	buf_deinit(&b->segments);
-	buf_deinit(&b->samples);
+	buf_deinit(&b->stretches);
 	buf_deinit(&b->keys);
 	buf_deinit(&b->offsets);
 	buf_deinit(&b->blocks);
@@ -99,26 +99,32 @@ static void put(struct uhx_blocks *b, uint64_t start, const struct uhx_content *
 	b->contents[b->row_count++] = *content;
 }
 
-static void put_level(struct uhx_blocks *b, const char *keys, size_t step)
+// Stretches as short as they can be with no more of them than blocks.
+static void choose_stretches(struct uhx_segment *s, uint32_t last_key)
 {
-	const uint32_t none = UINT32_MAX;
-	size_t n = 0;
+	uint32_t bits = 0;
 
-	for (size_t i = 0; i < b->segment.block_count; i += step, n++)
-		buf_append(&b->samples, keys + i * sizeof(uint32_t), sizeof(uint32_t));
-	for (; n % UHX_FANOUT; n++)
-		buf_append(&b->samples, &none, sizeof(none));
+	while (last_key >> bits >= MIN(s->block_count, STRETCHES_MAX))
+		bits++;
+	s->stretch_bits = bits & 31;
+	s->stretch_count = ((last_key >> bits) + 1) & STRETCHES_MAX;
 }
 
-// Each UHX_FANOUTth key, each UHX_FANOUTth of these and so on, until so few are left.
-static void put_samples(struct uhx_blocks *b)
+static void put_stretches(struct uhx_blocks *b)
 {
-	const char *keys = buf_str(&b->keys).p + b->segment.first_block * sizeof(uint32_t);
-	size_t step = UHX_FANOUT;
+	struct uhx_segment *s = &b->segment;
+	const uint32_t *keys;
+	uint32_t block = 0;
 
-	for (size_t n = b->segment.block_count; n > UHX_FANOUT && !b->keys.failed; step *= UHX_FANOUT) {
-		put_level(b, keys, step);
-		n = (n + UHX_FANOUT - 1) / UHX_FANOUT;
+	if (b->keys.failed)
+		return;
+	keys = (const uint32_t *)(const void *)b->keys.p + s->first_block;
+	choose_stretches(s, keys[s->block_count - 1]);
+	s->first_stretch = (uint32_t)(b->stretches.n / sizeof(block));
+	for (uint64_t i = 0; i <= s->stretch_count; i++) {
+		while (block + 1 < s->block_count && keys[block + 1] <= i << s->stretch_bits)
+			block++;
+		buf_append(&b->stretches, &block, sizeof(block));
 	}
 }
 
@@ -128,8 +134,7 @@ static void close_segment(struct uhx_blocks *b)
 		return;
 	put(b, b->end, &hole);
 	flush_block(b);
-	b->segment.first_sample = (uint32_t)(b->samples.n / sizeof(uint32_t));
-	put_samples(b);
+	put_stretches(b);
 	buf_append(&b->segments, &b->segment, sizeof(b->segment));
 	b->segment_open = false;
 }
@@ -168,7 +173,11 @@ void uhx_blocks_add(struct uhx_blocks *b, uint64_t start, uint64_t end,
 
 void uhx_blocks_finish(struct uhx_blocks *b)
 {
+	const uint32_t none = UINT32_MAX;
+
 	close_segment(b);
+	for (size_t i = 0; i < UHX_KEYS_SLACK; i++)
+		buf_append(&b->keys, &none, sizeof(none));
 	buf_append(&b->blocks, zeros, UHX_SLACK);
 	buf_append(&b->columns, zeros, UHX_SLACK);
 }

@@ -41,7 +41,7 @@ struct uhx_content {
 struct uhx_blocks {
 	struct uhx_nodes *nodes; /* borrowed */
 	struct buf segments;
-	struct buf samples;
+	struct buf stretches;
 	struct buf keys;
 	struct buf offsets;
 	struct buf blocks;

@@ -67,7 +67,7 @@ struct part {
 static int check_buffers(const struct uhx_writer *w, struct err *e)
 {
 	const struct buf *all[] = {
-		&w->rows.segments,	  &w->rows.samples,	 &w->rows.keys,
+		&w->rows.segments,	  &w->rows.stretches,	 &w->rows.keys,
 		&w->rows.offsets,	  &w->rows.blocks,	 &w->rows.column_offsets,
 		&w->rows.columns,	  &w->names.functions,	 &w->names.strings.bytes,
 		&w->names.displays,	  &w->names.aliases,	 &w->names.cold_strings.bytes,
@@ -172,7 +172,7 @@ static int write_file(const struct uhx_writer *w, const struct uhx_meta *meta, i
 		{{.kind = UHX_PROGRAM_HEADERS, .entry_size = sizeof(*meta->headers.p)}, &headers},
 		{{.kind = UHX_SEGMENTS, .entry_size = sizeof(struct uhx_segment)},
 		 &w->rows.segments},
-		{{.kind = UHX_SAMPLES, .entry_size = sizeof(uint32_t)}, &w->rows.samples},
+		{{.kind = UHX_STRETCHES, .entry_size = sizeof(uint32_t)}, &w->rows.stretches},
 		{{.kind = UHX_KEYS, .entry_size = sizeof(uint32_t)}, &w->rows.keys},
 		{{.kind = UHX_BLOCK_OFFSETS, .entry_size = sizeof(uint32_t)}, &w->rows.offsets},
 		{{.kind = UHX_BLOCKS, .entry_size = 1}, &w->rows.blocks},
