@@ -5,7 +5,9 @@ import gzip
 import json
 import os
 import random
+import re
 import socket
+import struct
 import subprocess
 import time
 
@@ -272,6 +274,30 @@ def full_disk(case):
         server.stop()
     finally:
         subprocess.run(["umount", "-l", small], check=False)
+
+
+def grow_section(elf, name, size):
+    """The section's contents are then a hole of that size behind all else."""
+    row = re.search(rf"^ *\[ *(\d+)\] {re.escape(name)} ", run("readelf", "-SW", elf).stdout, re.M)
+    end = os.path.getsize(elf)
+    with open(elf, "r+b") as file:
+        table = struct.unpack_from("<Q", file.read(64), 40)[0]
+        file.seek(table + int(row[1]) * 64 + 24)  # Elf64_Shdr.sh_offset, sh_size
+        file.write(struct.pack("<QQ", end, size))
+        file.truncate(end + size)
+
+
+@test
+def more_than_the_memory_allowed(case):
+    """a file larger than --max-memory is not called damaged, but what it is: too large for the memory allowed"""
+    if "asan" in program("unhex-indexer"):
+        skip("the address sanitizer's build sets no limit of address space")
+    elf = case.compile("busy.c", "large", "-g")
+    grow_section(elf, ".debug_line", 1 << 30)
+    for limit in ("256MiB", "1GiB"):
+        done = run(program("unhex-indexer"), "--max-memory", limit, "-o", case.path("large.uhx"), elf, check=False)
+        assert json.loads(done.stdout)["error"]["code"] == "indexer_out_of_memory", (limit, done.stdout)
+        assert not os.path.exists(case.path("large.uhx"))
 
 
 main()
