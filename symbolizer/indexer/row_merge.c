@@ -232,7 +232,8 @@ int row_merge(struct row_log *log, const uint8_t *scope_rank, row_sink *sink, vo
 	struct merge m = {.log = log, .scope_rank = scope_rank, .sink = sink, .ctx = ctx};
 	int result;
 
-	qsort(log->runs, log->run_count, sizeof(*log->runs), by_start);
+	if (log->run_count)
+		qsort(log->runs, log->run_count, sizeof(*log->runs), by_start);
 	result = sweep(&m, e);
 	free(m.cursors.items);
 	free(m.cursor);
