@@ -7,15 +7,11 @@
 #include "symbolizer/indexer/uhx_writer.h"
 #include "symbolizer/uhx_format.h"
 
-_Static_assert(sizeof(struct uhx_row) == 32, "there are millions");
-
-#define ROWS_MAX ((size_t)UINT32_MAX)
+#define ROWS_MAX UINT32_MAX
 
 struct uhx_builder {
 	struct uhx_tables tables;
-	struct uhx_row *rows;
-	size_t row_count;
-	size_t row_cap;
+	struct row_log rows;
 	struct err failure; // the first; ERR_NONE: none so far
 };
 
@@ -44,7 +40,7 @@ void uhx_builder_free(struct uhx_builder *b)
 	record_set_deinit(&b->tables.functions);
 	record_log_deinit(&b->tables.scopes);
 	record_set_deinit(&b->tables.aliases);
-	free(b->rows);
+	row_log_deinit(&b->rows);
 	free(b);
 }
 
@@ -169,9 +165,9 @@ uhx_id uhx_builder_scope(struct uhx_builder *b, const struct uhx_scope *s)
 // Line tables repeat a line for each view, statement or column that was dropped on the way here.
 static bool extends_last(struct uhx_builder *b, const struct uhx_row *row)
 {
-	struct uhx_row *last = b->row_count ? &b->rows[b->row_count - 1] : NULL;
+	struct uhx_row *last = &b->rows.last;
 
-	if (!last || last->end != row->start || last->scope != row->scope ||
+	if (!b->rows.n || last->end != row->start || last->scope != row->scope ||
 	    last->file != row->file || last->line != row->line || last->column != row->column ||
 	    row->end - last->start > UHX_ROW_BYTES_MAX)
 		return false;
@@ -187,15 +183,10 @@ void uhx_builder_row(struct uhx_builder *b, const struct uhx_row *row)
 		return;
 	if (extends_last(b, row))
 		return;
-	if (b->row_count == ROWS_MAX) {
-		err_set(&b->failure, ERR_TOO_LARGE, "more than %zu rows of names", ROWS_MAX);
-		return;
-	}
-	if (mem_grow(&b->rows, &b->row_cap, b->row_count + 1, sizeof(*b->rows), ROWS_MAX)) {
+	if (b->rows.n == ROWS_MAX)
+		err_set(&b->failure, ERR_TOO_LARGE, "more than %u rows of names", ROWS_MAX);
+	else if (row_log_add(&b->rows, row))
 		fail_nomem(b);
-		return;
-	}
-	b->rows[b->row_count++] = *row;
 }
 
 static uint8_t *rank_scopes(const struct uhx_builder *b)
@@ -215,10 +206,10 @@ int uhx_builder_write(struct uhx_builder *b, const struct uhx_meta *meta, int fd
 
 	if (failed(b))
 		return err_set(e, b->failure.kind, "%s", b->failure.msg);
-	if (!rank)
+	if (!rank || row_log_finish(&b->rows))
 		return err_nomem(e);
 	if (uhx_writer_new(&b->tables, &w, e) ||
-	    row_merge(b->rows, b->row_count, rank, uhx_writer_row, w, e))
+	    row_merge(&b->rows, rank, uhx_writer_row, w, e))
 		return -1;
 	return uhx_writer_finish(w, meta, fd, ret, e);
 }
