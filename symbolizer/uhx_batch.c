@@ -27,7 +27,7 @@ static void search(const struct uhx_view *v, const uint64_t *va, struct uhx_sear
 	for (size_t i = 0; i < n; i++)
 		uhx_search_row(&lanes[i]);
 	for (size_t i = 0; i < n; i++)
-		uhx_search_line(&lanes[i]);
+		uhx_search_line(v, &lanes[i]);
 }
 
 void uhx_chain_many(const struct uhx *u, const uint64_t *va, size_t n, bool columns,

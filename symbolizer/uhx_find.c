@@ -236,10 +236,17 @@ void uhx_search_row(struct uhx_search *s)
 		ask(b->entries + (uint64_t)(s->hit.entry - 1) * b->entry_bits / 8, 1);
 }
 
-void uhx_search_line(struct uhx_search *s)
+// A prefetch never faults: the function is checked by who reads it.
+void uhx_search_line(const struct uhx_view *v, struct uhx_search *s)
 {
-	if (s->found)
-		s->hit.line += uhx_block_entry(&s->hit.block, s->hit.entry).base_line;
+	struct uhx_entry e;
+
+	if (!s->found)
+		return;
+	e = uhx_block_entry(&s->hit.block, s->hit.entry);
+	s->hit.line += e.base_line;
+	__builtin_prefetch(v->part[UHX_FUNCTIONS].p +
+			   (size_t)e.function * sizeof(struct uhx_function_entry));
 }
 
 bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_hit *ret)
@@ -253,7 +260,7 @@ bool uhx_view_find(const struct uhx_view *v, uint64_t va, struct uhx_hit *ret)
 	ask(block_bytes(v, s.number), BLOCK_LINES);
 	if (!find_head(v, &s) || !find_row(&s))
 		return false;
-	uhx_search_line(&s);
+	uhx_search_line(v, &s);
 	*ret = s.hit;
 	return true;
 }

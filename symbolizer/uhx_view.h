@@ -87,7 +87,7 @@ void uhx_search_block(const struct uhx_view *v, uint64_t va, struct uhx_search *
 void uhx_search_head(const struct uhx_view *v, const struct uhx_search *s);
 void uhx_search_group(const struct uhx_view *v, struct uhx_search *s);
 void uhx_search_row(struct uhx_search *s);
-void uhx_search_line(struct uhx_search *s);
+void uhx_search_line(const struct uhx_view *v, struct uhx_search *s);
 /* Sets the rest of a hit whose block is set; row <= head.rows. */
 void uhx_hit_row(struct uhx_hit *h, unsigned row);
 uint32_t uhx_block_start(const struct uhx_block_view *b, unsigned row);
