@@ -42,9 +42,11 @@ def once_to_a_file(case):
     mine = {i for i, m in profile["mappings"].items() if m["build_id"] == build_id(full)}
     assert mine, profile["mappings"]
     start, size = symbols(full)["inner"]
-    leaves = [profile["locations"][ids[0]] for ids, _ in profile["samples"] if profile["locations"][ids[0]]["mapping"] in mine]
-    inside = [l for l in leaves if start <= l["address"] < start + size]
-    assert leaves and len(inside) >= 0.8 * len(leaves), (len(inside), len(leaves))
+    leaves = [(profile["locations"][ids[0]], values[0]) for ids, values in profile["samples"]
+              if profile["locations"][ids[0]]["mapping"] in mine]
+    everywhere = sum(weight for _, weight in leaves)
+    inside = sum(weight for leaf, weight in leaves if start <= leaf["address"] < start + size)
+    assert everywhere and inside >= 0.8 * everywhere, (inside, everywhere)
 
 
 @test
