@@ -86,21 +86,23 @@ static uint64_t cost_of(const struct plan *p, unsigned bits, size_t few, unsigne
 static void choose_width(struct plan *p, unsigned entry_bits)
 {
 	static const uint8_t widths[] = {0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 32};
+	const size_t middle = 6;
 	size_t few = count_bases(p, 32);
-	size_t at = 6;
+	size_t at = middle;
 	uint64_t best = cost_of(p, widths[at], few, entry_bits);
 	uint64_t cost;
-	int step = -1;
 
-	cost = cost_of(p, widths[at - 1], few, entry_bits);
-	if (cost > best)
-		step = 1;
-	while (at + (size_t)step < countof(widths)) { // below 0 is above all
-		cost = cost_of(p, widths[at + (size_t)step], few, entry_bits);
-		if (cost > best || (cost == best && step > 0))
+	for (; at > 0; at--) {
+		cost = cost_of(p, widths[at - 1], few, entry_bits);
+		if (cost > best)
 			break;
 		best = cost;
-		at += (size_t)step;
+	}
+	for (; at >= middle && at + 1 < countof(widths); at++) {
+		cost = cost_of(p, widths[at + 1], few, entry_bits);
+		if (cost >= best)
+			break;
+		best = cost;
 	}
 	p->line_bits = widths[at];
 }
