@@ -20,12 +20,13 @@ void collector_deinit(struct collector *c)
 static struct frame kernel_frame(const struct collector *c, uint64_t ip)
 {
 	const struct kernel_image *k = c->kernel;
+	bool core = !k->known || (ip >= k->start && ip < k->end);
 
-	if (!k->known)
-		return (struct frame){module_cache_special(c->modules, MODULE_KERNEL), ip};
-	if (ip < k->start || ip >= k->end)
-		return (struct frame){module_cache_special(c->modules, MODULE_KERNEL_OTHER), ip};
-	return (struct frame){module_cache_special(c->modules, MODULE_KERNEL), ip - k->bias};
+	return (struct frame){
+		.module = module_cache_special(c->modules,
+					       core ? MODULE_KERNEL : MODULE_KERNEL_OTHER),
+		.address = k->known && core ? ip - k->bias : ip,
+	};
 }
 
 static int user_frames(struct collector *c, const struct record *r, struct frame *frames,

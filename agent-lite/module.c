@@ -55,12 +55,13 @@ size_t module_frames(const struct mappings *mappings, struct module *unknown,
 		const struct mapping *m = mappings_find(mappings, addresses[i]);
 
 		if (m)
-			ret[i] = (struct frame){m->module,
-						module_address(m->module, m, addresses[i])};
+			ret[i] = (struct frame){
+				.module = m->module,
+				.address = module_address(m->module, m, addresses[i])};
 		else if (i > 0 && cut)
 			return i;
 		else
-			ret[i] = (struct frame){unknown, addresses[i]};
+			ret[i] = (struct frame){.module = unknown, .address = addresses[i]};
 	}
 	return n;
 }

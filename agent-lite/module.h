@@ -24,6 +24,7 @@ struct module {
 struct frame {
 	struct module *module; /* borrowed */
 	uint64_t address;
+	const char *function; /* borrowed; only where none but this host can tell (JIT), else NULL */
 };
 
 /* filename is copied; ident may be NULL. NULL when out of memory. */

@@ -159,6 +159,8 @@ static int scan(struct processes *ps, struct process *p, struct err *e)
 	before = p->mappings;
 	p->mappings = now;
 	now = before;
+	if (ps->listener.changed)
+		ps->listener.changed(ps->listener.ctx, p);
 	return 0;
 }
 
@@ -186,6 +188,14 @@ static void process_free(struct process *p)
 }
 DEFINE_CLEANUP(struct process *, process_free)
 
+/* Frees a process that the listener may have been told of. */
+static void forget(struct processes *ps, struct process *p)
+{
+	if (ps->listener.forgotten)
+		ps->listener.forgotten(ps->listener.ctx, p);
+	process_free(p);
+}
+
 void processes_init(struct processes *ps, struct module_cache *modules, const char *proc)
 {
 	*ps = (struct processes){.by_key = MAP_INIT, .modules = modules, .proc = proc};
@@ -198,7 +208,7 @@ void processes_deinit(struct processes *ps)
 	void *p;
 
 	while (map_next(&ps->by_key, &pos, &key, &p))
-		process_free(p);
+		forget(ps, p);
 	map_deinit(&ps->by_key);
 }
 
@@ -215,7 +225,7 @@ void processes_expire(struct processes *ps, uint64_t idle_ms)
 		if (now - p->used_ms < idle_ms)
 			continue;
 		map_del(&ps->by_key, key);
-		process_free(p);
+		forget(ps, p);
 	}
 }
 

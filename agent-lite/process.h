@@ -36,12 +36,22 @@ struct process {
 	uint64_t scanned_ms;
 	uint64_t rescan_pause_ms; /* doubled by each scan that found nothing for a missed address */
 	uint64_t used_ms;
+	/* The listener's own: which of the kernel side's mapping slots are this process's. */
+	uint32_t unwind_first, unwind_count;
+};
+
+/* Is told of changes, so that what is made from mappings (the kernel's unwind tables) can follow. */
+struct process_listener {
+	void *ctx;
+	void (*changed)(void *ctx, struct process *p); /* the mappings are others now */
+	void (*forgotten)(void *ctx, struct process *p); /* its last appearance */
 };
 
 struct processes {
 	struct map by_key;	      /* struct process_key -> struct process * */
 	struct module_cache *modules; /* borrowed */
 	const char *proc;	      /* "/proc", borrowed; tests have their own */
+	struct process_listener listener; /* members may be NULL */
 	struct process_stats {
 		uint64_t scans;
 		uint64_t gone;

@@ -116,7 +116,7 @@ static void too_deep_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < countof(f); i++)
-		f[i] = (struct frame){app, i};
+		f[i] = (struct frame){.module = app, .address = i};
 	stacks_init(&st, 100);
 	assert_int_equal(stacks_add(&st, &s, &e), -1);
 	assert_err(&e, ERR_TOO_DEEP, "257 frames");
