@@ -55,7 +55,7 @@ static void put_stat(unsigned pid, unsigned long ticks)
 static struct frame frame_of(struct processes *ps, const struct process_key *key, uint64_t address)
 {
 	struct process *p = NULL;
-	struct frame f = {NULL, 0};
+	struct frame f = {0};
 	struct err e = ERR_INIT;
 	size_t n = 0;
 

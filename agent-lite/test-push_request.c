@@ -32,7 +32,7 @@ static int teardown(void **state)
 static void add(struct batch *b, const char *service, const char *container, uint64_t address,
 		uint64_t count)
 {
-	const struct frame f[] = {{app, address}, {anon, 0x7f0000000000}, {app, 0x2000}};
+	const struct frame f[] = {{app, address, NULL}, {anon, 0x7f0000000000, NULL}, {app, 0x2000, NULL}};
 	const struct stack_sample s = {.comm = service,
 				       .thread = "t",
 				       .pid = 42,

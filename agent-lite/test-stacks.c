@@ -36,7 +36,7 @@ static struct stack_sample sample_of(const struct frame *frames, size_t n)
 
 static void equal_stacks_are_counted(void **state)
 {
-	const struct frame f[] = {{libc_module, 0x10}, {app, 0x20}, {app, 0x30}};
+	const struct frame f[] = {{libc_module, 0x10, NULL}, {app, 0x20, NULL}, {app, 0x30, NULL}};
 	struct stack_sample s = sample_of(f, 3);
 	struct stacks st;
 	struct err e = ERR_INIT;
@@ -60,9 +60,9 @@ static void equal_stacks_are_counted(void **state)
 
 static void whatever_differs_is_another_stack(void **state)
 {
-	const struct frame f[] = {{libc_module, 0x10}, {app, 0x20}};
-	const struct frame other_module[] = {{app, 0x10}, {app, 0x20}};
-	const struct frame other_address[] = {{libc_module, 0x11}, {app, 0x20}};
+	const struct frame f[] = {{libc_module, 0x10, NULL}, {app, 0x20, NULL}};
+	const struct frame other_module[] = {{app, 0x10, NULL}, {app, 0x20, NULL}};
+	const struct frame other_address[] = {{libc_module, 0x11, NULL}, {app, 0x20, NULL}};
 	struct stack_sample samples[7];
 	struct stacks st;
 	struct err e = ERR_INIT;
@@ -92,12 +92,12 @@ static void a_full_table_says_so(void **state)
 	(void)state;
 	stacks_init(&st, 10);
 	for (uint64_t i = 0; i < 10; i++) {
-		const struct frame f = {app, i};
+		const struct frame f = {app, i, NULL};
 		struct stack_sample s = sample_of(&f, 1);
 
 		assert_ok(stacks_add(&st, &s, &e));
 	}
-	const struct frame one_more = {app, 10}, known = {app, 3};
+	const struct frame one_more = {app, 10, NULL}, known = {app, 3, NULL};
 	struct stack_sample s = sample_of(&one_more, 1);
 
 	assert_int_equal(stacks_add(&st, &s, &e), STACKS_FULL);
@@ -142,7 +142,7 @@ static void names_become_clean(void **state)
 /* Each allocation in turn fails: no leak, no lost reference (teardown looks), a clear error. */
 static void out_of_memory_is_survived(void **state)
 {
-	const struct frame f[] = {{libc_module, 0x10}, {app, 0x20}};
+	const struct frame f[] = {{libc_module, 0x10, NULL}, {app, 0x20, NULL}};
 	struct stack_sample s = sample_of(f, 2);
 	bool fired = true;
 
