@@ -2,6 +2,7 @@
 #include "agent-lite/agent.h"
 
 #include "agent-lite/collector.h"
+#include "agent-lite/mmap_events.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
 #include "agent-lite/timeline.h"
@@ -74,7 +75,8 @@ static int start_sampler(struct agent *a, struct err *e)
 		.cgroup_count = o->cgroups.n,
 	};
 
-	timeline_init(&a->timeline, &a->processes, a->events, collector_add, &a->collector);
+	timeline_init(&a->timeline, &a->processes, a->events ? mmap_events_merge(a->events) : NULL,
+		      collector_add, &a->collector);
 	return sampler_new(&config, timeline_add, &a->timeline, &a->sampler, e);
 }
 
@@ -250,13 +252,13 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 	const struct process_stats *p = &a->processes.stats;
 	struct module_cache_stats m;
 	struct sampler_stats s = {0};
-	struct mmap_events_stats ev = {0};
+	struct mmap_merge_stats ev = {0};
 	struct rusage self;
 
 	if (a->sampler)
 		sampler_stats(a->sampler, &s);
 	if (a->events)
-		mmap_events_stats(a->events, &ev);
+		ev = mmap_events_merge(a->events)->stats;
 	module_cache_stats(a->modules, &m);
 	getrusage(RUSAGE_SELF, &self);
 	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"stacks", LOG_U(c->stacks)},

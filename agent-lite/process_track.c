@@ -10,18 +10,7 @@
 
 /* ---- what waits to be told ------------------------------------------------------------------- */
 
-static int touch(struct processes *ps, struct process *p, struct err *e)
-{
-	p->used_ms = clock_mono_ms();
-	if (p->touched)
-		return 0;
-	if (mem_grow(&ps->touched, &ps->touched_cap, ps->touched_count + 1, sizeof(*ps->touched),
-		     2 * PROCESSES_MAX) < 0)
-		return err_nomem(e);
-	ps->touched[ps->touched_count++] = (uint32_t)p->key.pid;
-	p->touched = true;
-	return 0;
-}
+enum { TOUCHED_MAX = PROCESSES_MAX };
 
 static bool may_tell_early(struct processes *ps)
 {
@@ -53,6 +42,21 @@ void processes_settle(struct processes *ps)
 			settle(ps, p);
 	}
 	ps->touched_count = 0;
+}
+
+static int touch(struct processes *ps, struct process *p, struct err *e)
+{
+	p->used_ms = clock_mono_ms();
+	if (p->touched)
+		return 0;
+	if (ps->touched_count >= TOUCHED_MAX)
+		processes_settle(ps);
+	if (mem_grow(&ps->touched, &ps->touched_cap, ps->touched_count + 1, sizeof(*ps->touched),
+		     TOUCHED_MAX) < 0)
+		return err_nomem(e);
+	ps->touched[ps->touched_count++] = (uint32_t)p->key.pid;
+	p->touched = true;
+	return 0;
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 
 enum { SAMPLES_MAX = TIMELINE_BYTES_MAX / sizeof(struct profile_record) };
 
-void timeline_init(struct timeline *t, struct processes *processes, struct mmap_events *events,
+void timeline_init(struct timeline *t, struct processes *processes, struct mmap_merge *events,
 		   sampler_fn *deliver, void *deliver_ctx)
 {
 	*t = (struct timeline){
@@ -69,7 +69,7 @@ static int apply_events(struct timeline *t, uint64_t until_ns, struct err *e)
 {
 	struct mmap_event ev;
 
-	while (t->events && mmap_events_next(t->events, until_ns, &ev)) {
+	while (t->events && mmap_merge_next(t->events, until_ns, &ev)) {
 		if (processes_apply(t->processes, &ev, e) < 0)
 			return -1;
 	}
@@ -101,7 +101,7 @@ int timeline_run(struct timeline *t, uint64_t seen_ns, struct err *e)
 	int r;
 
 	if (t->events)
-		mmap_events_look(t->events);
+		mmap_merge_look(t->events);
 	r = merge(t, seen_ns, e);
 	t->count = 0;
 	buf_clear(&t->bytes);

@@ -13,7 +13,7 @@
 #ifndef AGENT_TIMELINE_H
 #define AGENT_TIMELINE_H
 
-#include "agent-lite/mmap_events.h"
+#include "agent-lite/mmap_merge.h"
 #include "agent-lite/process.h"
 #include "agent-lite/sampler.h"
 #include "base/buf.h"
@@ -22,7 +22,7 @@ enum { TIMELINE_BYTES_MAX = 4 << 20 }; /* of samples that wait; more are handed 
 
 struct timeline {
 	struct processes *processes;
-	struct mmap_events *events; /* NULL: there are none */
+	struct mmap_merge *events; /* NULL: there are none */
 	sampler_fn *deliver;
 	void *deliver_ctx;
 	/* The waiting samples, as they came out of the ring, and where each begins. */
@@ -35,7 +35,7 @@ struct timeline {
 	size_t count, cap;
 };
 
-void timeline_init(struct timeline *t, struct processes *processes, struct mmap_events *events,
+void timeline_init(struct timeline *t, struct processes *processes, struct mmap_merge *events,
 		   sampler_fn *deliver, void *deliver_ctx);
 void timeline_deinit(struct timeline *t);
 /* Of type sampler_fn. */
