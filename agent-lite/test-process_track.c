@@ -8,9 +8,7 @@
 #include "agent-lite/testing.h"
 #include "base/clock.h"
 
-#include <link.h>
-#include <sys/ioctl.h>
-#include <sys/sysmacros.h>
+#include <elf.h>
 
 enum { PID = 4000000, CHILD = 4000001 }; /* beyond what the kernel gives out */
 
@@ -164,6 +162,17 @@ static struct frame frame_at(uint32_t pid, uint64_t exec_id, uint64_t address)
 	assert_ok(processes_frames(&ps, p, &address, 1, &f, &n, &e));
 	assert_int_equal(n, 1);
 	return f;
+}
+
+/* What /proc says of PID. */
+static void put_maps(void)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%u", proc, PID);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/%u/maps", proc, PID);
+	write_text(path, "b000-c000 r-xp 0 00:00 0 \n");
 }
 
 static uint64_t files_read(void)
@@ -340,13 +349,8 @@ static void a_file_with_another_build_id_is_passed_over(void **state)
 
 static void lost_events_are_made_up_for(void **state)
 {
-	char path[256];
-
 	(void)state;
-	snprintf(path, sizeof(path), "%s/%u", proc, PID);
-	mkdir(path, 0755);
-	snprintf(path, sizeof(path), "%s/%u/maps", proc, PID);
-	write_text(path, "b000-c000 r-xp 0 00:00 0 \n");
+	put_maps();
 	exec_event(PID, "x");
 	anon_event(PID, 0x9000, 0x1000);
 	assert_string_equal(frame_at(PID, 1, 0x9800).module->filename, "[anon]");
@@ -360,13 +364,8 @@ static void lost_events_are_made_up_for(void **state)
 
 static void an_orphan_is_named_by_its_parent(void **state)
 {
-	char path[256];
-
 	(void)state;
-	snprintf(path, sizeof(path), "%s/%u", proc, PID);
-	mkdir(path, 0755);
-	snprintf(path, sizeof(path), "%s/%u/maps", proc, PID);
-	write_text(path, "b000-c000 r-xp 0 00:00 0 \n");
+	put_maps();
 	fork_event(PID, CHILD);
 	exit_event(CHILD);
 	assert_string_equal(frame_at(CHILD, 1, 0xb800).module->filename, "[anon]");
@@ -376,7 +375,6 @@ static void an_orphan_is_named_by_its_parent(void **state)
 
 static void old_events_do_not_undo_a_scan(void **state)
 {
-	char path[256];
 	struct mmap_event old = {.kind = MMAP_EVENT_MMAP,
 				 .pid = PID,
 				 .start = 0xb000,
@@ -387,10 +385,7 @@ static void old_events_do_not_undo_a_scan(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/%u", proc, PID);
-	mkdir(path, 0755);
-	snprintf(path, sizeof(path), "%s/%u/maps", proc, PID);
-	write_text(path, "b000-c000 r-xp 0 00:00 0 \n");
+	put_maps();
 	frame_at(PID, 1, 0xb800);
 	assert_ok(processes_apply(&ps, &old, &e));
 	assert_string_equal(frame_at(PID, 1, 0xb800).module->filename, "[anon]");
