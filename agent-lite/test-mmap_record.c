@@ -2,6 +2,7 @@
 #include "agent-lite/mmap_record.h"
 
 #include "agent-lite/testing_ring.h"
+#include "base/testing.h"
 #include <sys/sysmacros.h>
 
 static const uint8_t id[20] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
@@ -43,7 +44,7 @@ static void mappings_are_read(void **state)
 	assert_int_equal(ev.generation, 5);
 	assert_int_equal(ev.build_id_size, 0);
 
-	struct test_record with_id = test_mmap2_id(78, 40, 0x7000, 0x2000, id, "/lib/x.so");
+	struct test_record with_id = test_mmap2_id(78, 40, 0x7000, 0x2000, 0x1000, id, "/lib/x.so");
 
 	ev = parsed(with_id);
 	assert_int_equal(ev.inode, 0);
@@ -94,7 +95,7 @@ static void senseless_records_are_passed_over(void **state)
 	struct test_record r = test_mmap2(77, 40, 0x7000, 0x2000, 131, "/a");
 	struct test_record wide = test_mmap2(77, 40, UINT64_MAX - 0xfff, 0x2000, 131, "/a");
 	struct test_record none = test_mmap2(77, 40, 0x7000, 0, 131, "/a");
-	struct test_record long_id = test_mmap2_id(77, 40, 0x7000, 0x2000, id, "/a");
+	struct test_record long_id = test_mmap2_id(77, 40, 0x7000, 0x2000, 0x1000, id, "/a");
 
 	(void)state;
 	long_id.bytes[8 + 32] = 21;
