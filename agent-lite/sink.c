@@ -38,9 +38,6 @@ int sink_open(struct sink *s, const struct sink_config *config, struct err *e)
 
 	*s = SINK_INIT;
 	s->config = *config;
-	if (gethostname(s->node, sizeof(s->node)) < 0)
-		s->node[0] = 0;
-	s->node[sizeof(s->node) - 1] = 0;
 	return config->server ? pusher_new(&pusher, &s->pusher, e) : open_output(s, e);
 }
 
@@ -67,7 +64,7 @@ int sink_ship(void *sink, struct batch *b, struct err *e)
 
 	if (sink_is_file(s))
 		return write_profile(s, b, e);
-	if (push_request_encode(b, s->node, s->config.hz, &body, e) < 0)
+	if (push_request_encode(b, s->config.hz, &body, e) < 0)
 		return -1;
 	return pusher_add(s->pusher, &body, e);
 }

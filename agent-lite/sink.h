@@ -23,7 +23,6 @@ struct sink {
 	struct sink_config config; /* strings borrowed */
 	struct pusher *pusher;
 	struct output output; /* without a server */
-	char node[256];
 };
 
 #define SINK_INIT ((struct sink){.output = OUTPUT_INIT})
