@@ -77,12 +77,16 @@ static int user_frames(struct collector *c, const struct record *r, struct frame
 static int count(struct collector *c, const struct record *r, const char *container,
 		 const struct stack_sample *sample, struct err *e)
 {
-	int full = batch_add(&c->batch, r->head.leader_comm, container, sample, e);
+	_cleanup_(buf_deinit) struct buf labels = BUF_INIT(LABELS_PACKED_MAX);
+	int full;
 
+	if (labels_of_service(r->head.leader_comm, container, &labels, e) < 0)
+		return -1;
+	full = batch_add(&c->batch, buf_str(&labels), sample, e);
 	if (full == BATCH_FULL && c->ship) {
 		if (collector_flush(c, e) < 0)
 			return -1;
-		full = batch_add(&c->batch, r->head.leader_comm, container, sample, e);
+		full = batch_add(&c->batch, buf_str(&labels), sample, e);
 	}
 	if (full == BATCH_FULL)
 		c->stats.dropped++;

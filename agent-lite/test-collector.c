@@ -96,7 +96,10 @@ static void kernel_addresses_are_those_of_vmlinux(void **state)
 	assert_location(0, "[kernel]", 0xffffffff81001000);
 	assert_location(1, "[kernel]", 0xffffffff81001fff); // a caller: into the call
 	assert_location(2, "[kernel module]", 0xffffffffc0000fff);
-	assert_string_equal(collector.batch.series[0]->service, "leader");
+	assert_str(labels_find((struct str){collector.batch.series[0]->labels,
+					    collector.batch.series[0]->labels_size},
+			       STR("service_name")),
+		   "leader");
 	stop();
 }
 
