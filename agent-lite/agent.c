@@ -32,6 +32,7 @@ struct agent {
 	struct mmap_events *events; /* NULL: the kernel does not let us have them */
 	struct timeline timeline;
 	struct sampler *sampler;
+	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
@@ -64,6 +65,11 @@ static int open_sink(struct agent *a, struct err *e)
 	return sink_open(&a->sink, &config, e);
 }
 
+static int drain_sampler(void *sampler, struct err *e)
+{
+	return sampler_drain(sampler, e);
+}
+
 static int start_sampler(struct agent *a, struct err *e)
 {
 	const struct options *o = a->options;
@@ -77,7 +83,13 @@ static int start_sampler(struct agent *a, struct err *e)
 
 	timeline_init(&a->timeline, &a->processes, a->events ? mmap_events_merge(a->events) : NULL,
 		      collector_add, &a->collector);
-	return sampler_new(&config, timeline_add, &a->timeline, &a->sampler, e);
+	if (sampler_new(&config, timeline_add, &a->timeline, &a->sampler, e) < 0)
+		return -1;
+	a->timeline.drain = drain_sampler;
+	a->timeline.drain_ctx = a->sampler;
+	a->processes.breathe = timeline_breathe;
+	a->processes.breathe_ctx = &a->timeline;
+	return 0;
 }
 
 /* Before the first sample, so that nothing happens in between. */
@@ -88,6 +100,21 @@ static void follow_mappings(struct agent *a)
 	a->processes.tracked = mmap_events_new(&a->events, &err) == 0;
 	if (!a->processes.tracked)
 		log_err(LOG_WARN, "mappings_not_followed", &err, NULL);
+}
+
+/* Processes are told of from the first sample on, so nothing is missed. */
+static int start_tables(struct agent *a, struct err *e)
+{
+	struct unwind_maps maps;
+
+	if (!sampler_unwind_maps(a->sampler, &maps))
+		return 0;
+	if (unwind_store_new(&maps, &a->tables, e) < 0)
+		return -1;
+	module_cache_set_tables(a->modules, unwind_store_add, a->tables);
+	a->processes.listener = unwind_store_listener(a->tables);
+	a->collector.tables = a->tables;
+	return 0;
 }
 
 static int start(struct agent *a, struct err *e)
@@ -110,7 +137,7 @@ static int start(struct agent *a, struct err *e)
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : sink_ship;
 	follow_mappings(a);
-	if (start_sampler(a, e) < 0)
+	if (start_sampler(a, e) < 0 || start_tables(a, e) < 0)
 		return -1;
 	if (!known)
 		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
@@ -119,13 +146,16 @@ static int start(struct agent *a, struct err *e)
 
 static void agent_deinit(struct agent *a)
 {
-	sampler_free(a->sampler);
+	if (a->sampler)
+		sampler_stop(a->sampler);
 	timeline_deinit(&a->timeline);
 	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
 	sink_deinit(&a->sink);
 	processes_deinit(&a->processes);
 	module_cache_free(a->modules);
+	unwind_store_free(a->tables);
+	sampler_free(a->sampler);
 	if (a->signals >= 0)
 		close(a->signals);
 }
@@ -178,6 +208,8 @@ static int turn(struct agent *a, struct err *e)
 	if (now >= a->next_tick_ms) {
 		a->next_tick_ms = now + TICK_MS;
 		processes_reap(&a->processes);
+		if (a->tables)
+			unwind_store_tick(a->tables);
 	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
 		a->next_flush_ms = now + a->options->interval_ms;
@@ -246,6 +278,29 @@ static double seconds_of(const struct timeval *tv)
 	return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
 }
 
+/* How user stacks ended: at their root, cut at the depth we keep, or broken off. */
+static void log_stacks(const struct agent *a)
+{
+	const struct collector_stats *c = &a->collector.stats;
+	const uint64_t *ends = c->ends;
+	struct unwind_store_stats t = {0};
+	const char *unwinder;
+
+	sampler_unwinder(a->sampler, &unwinder);
+	if (a->tables)
+		unwind_store_stats(a->tables, &t);
+	LOG(LOG_INFO, "stacks", {"unwinder", LOG_S(unwinder)},
+	    {"root", LOG_U(ends[PROFILE_END_ROOT] + ends[PROFILE_END_FRAME_POINTER_ROOT])},
+	    {"depth", LOG_U(ends[PROFILE_END_DEPTH])},
+	    {"frame_pointer", LOG_U(ends[PROFILE_END_FRAME_POINTER])},
+	    {"fault", LOG_U(ends[PROFILE_END_FAULT])},
+	    {"bad_table", LOG_U(ends[PROFILE_END_BAD_TABLE])},
+	    {"no_process", LOG_U(ends[PROFILE_END_NO_PROCESS])}, {"cut", LOG_U(c->cut)},
+	    {"copies", LOG_U(c->copies)}, {"tables", LOG_U(t.tables)}, {"slots", LOG_U(t.slots)},
+	    {"tables_refused", LOG_U(t.tables_refused)}, {"processes", LOG_U(t.processes)},
+	    {"processes_refused", LOG_U(t.processes_refused)});
+}
+
 static void log_stats(const struct agent *a, const struct pusher_stats *push)
 {
 	const struct collector_stats *c = &a->collector.stats;
@@ -262,13 +317,13 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 	module_cache_stats(a->modules, &m);
 	getrusage(RUSAGE_SELF, &self);
 	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"stacks", LOG_U(c->stacks)},
-	    {"lost", LOG_U(s.lost + s.malformed)}, {"truncated", LOG_U(c->truncated)},
+	    {"lost", LOG_U(s.lost + s.malformed)}, 
 	    {"cut", LOG_U(p->stacks_cut)}, {"empty", LOG_U(c->empty)},
 	    {"dropped", LOG_U(c->dropped)}, {"unmapped", LOG_U(p->leaves_unmapped)},
 	    {"scans", LOG_U(p->scans)}, {"gone", LOG_U(p->gone)},
 	    {"inherited", LOG_U(p->inherited)}, {"early", LOG_U(p->early)},
 	    {"events", LOG_U(ev.events)}, {"event_bytes", LOG_U(ev.bytes)},
-	    {"events_lost", LOG_U(ev.lost)}, {"processes", LOG_U(a->processes.by_pid.n)},
+	    {"events_lost", LOG_U(ev.lost)}, {"late", LOG_U(a->timeline.dropped)}, {"processes", LOG_U(a->processes.by_pid.n)},
 	    {"mappings_dropped", LOG_U(p->mappings_dropped)},
 	    {"files_unopened", LOG_U(p->files_unopened)}, {"files_read", LOG_U(m.files_read)},
 	    {"files_failed", LOG_U(m.files_failed)}, {"elf_readers", LOG_U(m.reader_starts)},
@@ -301,6 +356,8 @@ static int finish(struct agent *a, struct err *e)
 	r = ship_rest(a, e);
 	if (r == 0)
 		r = sink_finish(&a->sink, &push, e);
+	if (a->sampler)
+		log_stacks(a);
 	log_stats(a, &push);
 	return r;
 }

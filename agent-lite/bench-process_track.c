@@ -100,11 +100,11 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], ELF_CHILD_ARG) == 0)
 		return elf_child_main();
-	if (module_cache_new(NULL, &modules, &e) < 0 || mmap_merge_init(&merge, 1, &e) < 0 ||
-	    mmap_merge_open(&merge, 0, &ring.page, ring.data, sizeof(ring.data), &e) < 0) {
+	if (module_cache_new(NULL, &modules, &e) < 0 || mmap_merge_init(&merge, 1, &e) < 0) {
 		fprintf(stderr, "%s\n", e.msg);
 		return 1;
 	}
+	mmap_merge_open(&merge, 0, &ring.page, ring.data, sizeof(ring.data));
 	processes_init(&ps, modules, "/proc");
 	ps.tracked = true;
 	timeline_init(&t, &ps, &merge, refuse, NULL);

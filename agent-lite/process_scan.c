@@ -191,6 +191,8 @@ static int resolve(struct processes *ps, const struct process *p, struct mapping
 		looked = true;
 		if (set_module(&r, m, e) < 0)
 			return -1;
+		if (ps->breathe && ps->breathe(ps->breathe_ctx, e) < 0)
+			return -1;
 	}
 	return 0;
 }
