@@ -62,6 +62,8 @@ PKG_server = libmicrohttpd
 PKG_agent-lite = libbpf
 PKG_symbolizer/indexer = libdw libelf liblzma
 EXTRA_symbolizer/indexer = -liberty
+# For its tests and benchmarks alone: the oracle and rival.
+TEST_PKG_agent-lite = libdw libelf
 
 FOLDERS = base symbolizer symbolizer/indexer store debuginfod server agent-lite upload-cli
 # What a folder may include and is linked with, nearest first (ci/check-layers.sh checks the same).
@@ -170,13 +172,15 @@ $(BUILD)/test/$(1)/test-%: $(BUILD)/obj/$(1)/test-%.o $(call libs_of,$(1))
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-		$$(LDFLAGS_ALL) $(call ldlibs_of,$(1)) $$$$($(PKG_CONFIG) --libs cmocka)
+		$$(LDFLAGS_ALL) $(call ldlibs_of,$(1)) \
+		$$$$($(PKG_CONFIG) --libs cmocka $(TEST_PKG_$(1)))
 
 $(BUILD)/bench/$(1)/bench-%: $(BUILD)/obj/$(1)/bench-%.o $(call libs_of,$(1))
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-		$$(LDFLAGS_ALL) $(call ldlibs_of,$(1))
+		$$(LDFLAGS_ALL) $(call ldlibs_of,$(1)) \
+		$(if $(TEST_PKG_$(1)),$$$$($(PKG_CONFIG) --libs $(TEST_PKG_$(1))))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
 

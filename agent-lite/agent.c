@@ -27,6 +27,7 @@ struct agent {
 	struct kernel_image kernel;
 	struct collector collector;
 	struct sampler *sampler;
+	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
@@ -71,6 +72,21 @@ static int start_sampler(struct agent *a, struct err *e)
 	return sampler_new(&config, collector_add, &a->collector, &a->sampler, e);
 }
 
+/* Processes are told of from the first sample on, so nothing is missed. */
+static int start_tables(struct agent *a, struct err *e)
+{
+	struct unwind_maps maps;
+
+	if (!sampler_unwind_maps(a->sampler, &maps))
+		return 0;
+	if (unwind_store_new(&maps, &a->tables, e) < 0)
+		return -1;
+	module_cache_set_tables(a->modules, unwind_store_add, a->tables);
+	a->processes.listener = unwind_store_listener(a->tables);
+	a->collector.tables = a->tables;
+	return 0;
+}
+
 static int start(struct agent *a, struct err *e)
 {
 	struct err unnamed = ERR_INIT;
@@ -90,7 +106,7 @@ static int start(struct agent *a, struct err *e)
 	a->collector.ship_ctx = &a->sink;
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : sink_ship;
-	if (start_sampler(a, e) < 0)
+	if (start_sampler(a, e) < 0 || start_tables(a, e) < 0)
 		return -1;
 	if (!known)
 		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
@@ -99,11 +115,14 @@ static int start(struct agent *a, struct err *e)
 
 static void agent_deinit(struct agent *a)
 {
-	sampler_free(a->sampler);
+	if (a->sampler)
+		sampler_stop(a->sampler);
 	collector_deinit(&a->collector);
 	sink_deinit(&a->sink);
 	processes_deinit(&a->processes);
 	module_cache_free(a->modules);
+	unwind_store_free(a->tables);
+	sampler_free(a->sampler);
 	if (a->signals >= 0)
 		close(a->signals);
 }
@@ -137,8 +156,11 @@ static int turn(struct agent *a, struct err *e)
 
 	if (sampler_drain(a->sampler, e) < 0)
 		return -1;
-	if (now >= a->next_tick_ms)
+	if (now >= a->next_tick_ms) {
 		a->next_tick_ms = now + TICK_MS;
+		if (a->tables)
+			unwind_store_tick(a->tables);
+	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
 		a->next_flush_ms = now + a->options->interval_ms;
 		if (collector_flush(&a->collector, e) < 0)
@@ -184,6 +206,29 @@ static double seconds_of(const struct timeval *tv)
 	return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
 }
 
+/* How user stacks ended: at their root, cut at the depth we keep, or broken off. */
+static void log_stacks(const struct agent *a)
+{
+	const struct collector_stats *c = &a->collector.stats;
+	const uint64_t *ends = c->ends;
+	struct unwind_store_stats t = {0};
+	const char *unwinder;
+
+	sampler_unwinder(a->sampler, &unwinder);
+	if (a->tables)
+		unwind_store_stats(a->tables, &t);
+	LOG(LOG_INFO, "stacks", {"unwinder", LOG_S(unwinder)},
+	    {"root", LOG_U(ends[PROFILE_END_ROOT] + ends[PROFILE_END_FRAME_POINTER_ROOT])},
+	    {"depth", LOG_U(ends[PROFILE_END_DEPTH])},
+	    {"frame_pointer", LOG_U(ends[PROFILE_END_FRAME_POINTER])},
+	    {"fault", LOG_U(ends[PROFILE_END_FAULT])},
+	    {"bad_table", LOG_U(ends[PROFILE_END_BAD_TABLE])},
+	    {"no_process", LOG_U(ends[PROFILE_END_NO_PROCESS])}, {"cut", LOG_U(c->cut)},
+	    {"copies", LOG_U(c->copies)}, {"tables", LOG_U(t.tables)}, {"slots", LOG_U(t.slots)},
+	    {"tables_refused", LOG_U(t.tables_refused)}, {"processes", LOG_U(t.processes)},
+	    {"processes_refused", LOG_U(t.processes_refused)});
+}
+
 static void log_stats(const struct agent *a, const struct pusher_stats *push)
 {
 	const struct collector_stats *c = &a->collector.stats;
@@ -197,7 +242,7 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 	module_cache_stats(a->modules, &m);
 	getrusage(RUSAGE_SELF, &self);
 	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"stacks", LOG_U(c->stacks)},
-	    {"lost", LOG_U(s.lost + s.malformed)}, {"truncated", LOG_U(c->truncated)},
+	    {"lost", LOG_U(s.lost + s.malformed)}, 
 	    {"cut", LOG_U(p->stacks_cut)}, {"empty", LOG_U(c->empty)},
 	    {"dropped", LOG_U(c->dropped)}, {"unmapped", LOG_U(p->leaves_unmapped)},
 	    {"scans", LOG_U(p->scans)}, {"gone", LOG_U(p->gone)},
@@ -232,6 +277,8 @@ static int finish(struct agent *a, struct err *e)
 	r = ship_rest(a, e);
 	if (r == 0)
 		r = sink_finish(&a->sink, &push, e);
+	if (a->sampler)
+		log_stacks(a);
 	log_stats(a, &push);
 	return r;
 }

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -19,6 +20,8 @@ struct module_cache {
 	struct map by_file; /* struct file_key -> struct module *, one reference each */
 	struct module *special[MODULE_SPECIAL_COUNT];
 	struct elf_child *reader;
+	module_table_fn *take_table; /* NULL: nobody wants any */
+	void *take_table_ctx;
 	struct module_cache_stats stats;
 };
 
@@ -42,15 +45,17 @@ static const char *const special_names[MODULE_SPECIAL_COUNT] = {
  */
 static int vdso_fd(void)
 {
-	enum { VDSO_BYTES = 4096 }; // headers and notes lie in the first page
-	const void *image = (const void *)getauxval(AT_SYSINFO_EHDR);
+	const Elf64_Ehdr *image = (const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR);
 	struct err err;
+	size_t size;
 	int fd;
 
 	if (!image)
 		return -1;
 	fd = memfd_create("vdso", MFD_CLOEXEC);
-	if (fd >= 0 && io_write_all(fd, image, VDSO_BYTES, &err) < 0) {
+	// Its section headers are its last bytes.
+	size = image->e_shoff + (size_t)image->e_shnum * image->e_shentsize;
+	if (fd >= 0 && io_write_all(fd, image, size, &err) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -145,6 +150,31 @@ static void evict_unused(struct module_cache *c)
 	}
 }
 
+/* Without one its frames are left by frame pointer. */
+static void read_table(struct module_cache *c, struct module *m, int fd)
+{
+	struct unwind_table t;
+	const uint64_t *slots;
+	struct err err;
+
+	if (!c->take_table)
+		return;
+	if (elf_child_table(c->reader, fd, &t, &slots, &err) < 0)
+		c->stats.tables_failed++;
+	else
+		c->take_table(c->take_table_ctx, m, &t, slots);
+}
+
+void module_cache_set_tables(struct module_cache *c, module_table_fn *fn, void *ctx)
+{
+	_cleanup_close_ int fd = vdso_fd();
+
+	c->take_table = fn;
+	c->take_table_ctx = ctx;
+	if (fd >= 0)
+		read_table(c, c->special[MODULE_VDSO], fd);
+}
+
 static int read_module(struct module_cache *c, int fd, const char *filename, struct module **ret,
 		       struct err *e)
 {
@@ -156,7 +186,11 @@ static int read_module(struct module_cache *c, int fd, const char *filename, str
 	if (!known)
 		c->stats.files_failed++;
 	*ret = module_new(filename, known ? &ident : NULL);
-	return *ret ? 0 : err_nomem(e);
+	if (!*ret)
+		return err_nomem(e);
+	if (known)
+		read_table(c, *ret, fd);
+	return 0;
 }
 
 int module_cache_get(struct module_cache *c, int fd, const char *filename, struct module **ret,

@@ -9,6 +9,7 @@
 #define AGENT_MODULE_CACHE_H
 
 #include "agent-lite/module.h"
+#include "agent-lite/unwind_table.h"
 #include "base/err.h"
 
 enum { MODULE_CACHE_MAX = 8192 };
@@ -27,6 +28,7 @@ enum module_special {
 struct module_cache_stats {
 	uint64_t files_read;
 	uint64_t files_failed; /* not ELF, damaged, or the reader died */
+	uint64_t tables_failed; /* damaged call frame information, or the reader died */
 	uint64_t evicted;
 	unsigned reader_starts;
 };
@@ -52,6 +54,12 @@ struct module *module_cache_special(struct module_cache *c,
 				    enum module_special which); /* borrowed */
 /* Gives the kernel its identity. */
 void module_cache_set_kernel(struct module_cache *c, const struct build_id *id);
+
+/* Takes the unwind table of a module just read; see unwind_store_add(). */
+typedef void module_table_fn(void *ctx, struct module *m, const struct unwind_table *t,
+			     const uint64_t *slots);
+/* From now on files are read for their tables too; that of the vdso comes at once. */
+void module_cache_set_tables(struct module_cache *c, module_table_fn *fn, void *ctx);
 void module_cache_stats(const struct module_cache *c, struct module_cache_stats *ret);
 
 /* Opens a regular file to be identified, without ever blocking; fd or -1. */

@@ -12,6 +12,7 @@ enum {
 	OPTIONS_MAX = 24,
 	INTERVAL_MIN_MS = 1000,
 	INTERVAL_MAX_MS = 600 * 1000,
+	SPOOL_MIN_BYTES = 1 << 20,
 	ONCE_MIN_MS = 100, // a few samples, at the most
 };
 
@@ -35,7 +36,9 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		{.name = "stdout", .type = OPT_FLAG, .target = &o->to_stdout,
 		 .help = "the same, to stdout", .flag_only = true},
 		{.name = "spool-dir", .type = OPT_STRING, .target = &o->spool_dir, .arg = "DIR",
-		 .help = "not built yet", .flag_only = true},
+		 .help = "keep there what an absent server cannot take"},
+		{.name = "spool-size", .type = OPT_SIZE, .target = &o->spool_bytes,
+		 .fallback = "64MiB", .arg = "SIZE", .help = "at most; the oldest goes first"},
 		{.name = "hz", .type = OPT_U64, .target = &o->hz, .fallback = "19", .arg = "N",
 		 .help = "samples per second and CPU", .group = "What and how"},
 		{.name = "interval", .type = OPT_DURATION_MS, .target = &o->interval_ms,
@@ -98,9 +101,9 @@ static int parse_pids(struct options *o, struct err *e)
 
 static int refuse_unbuilt(const struct options *o, struct err *e)
 {
-	const char *name = o->off_cpu ? "--off-cpu" : o->upload ? "--upload" : "--spool-dir";
+	const char *name = o->off_cpu ? "--off-cpu" : "--upload";
 
-	if (!o->off_cpu && !o->upload && !o->spool_dir)
+	if (!o->off_cpu && !o->upload)
 		return 0;
 	return err_set(e, ERR_USAGE, "%s: not built yet", name);
 }
@@ -144,6 +147,8 @@ static int check_values(const struct options *o, const struct opt_table *t, stru
 		return err_set(e, ERR_USAGE, "--interval must be 1s to 10m");
 	if (o->once_ms < ONCE_MIN_MS && on_command_line(t, &o->once_ms))
 		return err_set(e, ERR_USAGE, "--once must be at least %dms", ONCE_MIN_MS);
+	if (o->spool_bytes < SPOOL_MIN_BYTES)
+		return err_set(e, ERR_USAGE, "--spool-size must be at least 1MiB");
 	if (o->from_samples && operands == 0)
 		return err_set(e, ERR_USAGE, "--from-samples needs the dumps' file names");
 	if (!o->from_samples && operands > 0)

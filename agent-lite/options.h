@@ -14,6 +14,8 @@
 struct options {
 	char *server;
 	char *token_file;
+	char *spool_dir;      /* NULL: none */
+	uint64_t spool_bytes; /* at most, on disk */
 	uint64_t hz;
 	uint64_t interval_ms;
 	struct opt_list pid_texts;
@@ -29,7 +31,6 @@ struct options {
 	/* accepted, so that they can say that they are not there yet */
 	bool off_cpu;
 	bool upload;
-	char *spool_dir;
 };
 
 /* 0, OPT_HELP or OPT_VERSION (print, exit 0), -1 with ERR_USAGE. Call options_deinit() in any case.

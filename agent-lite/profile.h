@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One series' stacks as a pprof (github.com/google/pprof, proto/profile.proto): addresses and
- * build-IDs, no functions and no names of any. Mappings have start, limit and offset 0, which says
- * that location addresses are ELF virtual addresses. No state; thread-safe.
+ * build-IDs, and no functions but those that only this host can name (struct frame). Mappings have
+ * start, limit and offset 0, which says that location addresses are ELF virtual addresses.
+ *
+ * Values: of running, cpu/nanoseconds; the number of samples is that divided by the period. Of
+ * waiting, off_cpu/nanoseconds and contentions/count. A profile of both has all three columns.
+ *
+ * No state; thread-safe.
  */
 #ifndef AGENT_PROFILE_H
 #define AGENT_PROFILE_H

@@ -43,16 +43,28 @@ int uuid_random(char out[static UUID_TEXT], struct err *e)
 	return 0;
 }
 
-static void put_label(struct buf *out, const char *name, const char *value)
-{
-	size_t m;
+static const char *const type_names[STACK_TYPE_COUNT] = {
+	[STACK_CPU] = "process_cpu",
+	[STACK_OFF_CPU] = "off_cpu",
+};
 
-	if (!*value)
-		return;
-	m = pb_open(out, SERIES_LABELS);
-	pb_put_bytes(out, LABEL_NAME, str_from(name));
-	pb_put_bytes(out, LABEL_VALUE, str_from(value));
+static void put_label(struct buf *out, struct str name, struct str value)
+{
+	size_t m = pb_open(out, SERIES_LABELS);
+
+	pb_put_bytes(out, LABEL_NAME, name);
+	pb_put_bytes(out, LABEL_VALUE, value);
 	pb_close(out, m);
+}
+
+static void put_labels(struct buf *out, const struct series *s)
+{
+	struct str packed = {s->labels, s->labels_size};
+	struct str name, value;
+
+	put_label(out, STR("__name__"), str_from(type_names[s->type]));
+	while (labels_next(&packed, &name, &value))
+		put_label(out, name, value);
 }
 
 static void put_raw_sample(struct buf *out, struct str profile, const char *id)
@@ -64,8 +76,8 @@ static void put_raw_sample(struct buf *out, struct str profile, const char *id)
 	pb_close(out, m);
 }
 
-static int put_series(struct buf *out, const struct series *s, const char *node,
-		      const struct profile_info *info, struct err *e)
+static int put_series(struct buf *out, const struct series *s, const struct profile_info *info,
+		      struct err *e)
 {
 	_cleanup_(buf_deinit) struct buf profile = BUF_INIT(RAW_PROFILE_MAX);
 	char id[UUID_TEXT];
@@ -74,24 +86,20 @@ static int put_series(struct buf *out, const struct series *s, const char *node,
 	if (uuid_random(id, e) < 0 || profile_encode(&s->stacks, info, &profile, e) < 0)
 		return -1;
 	m = pb_open(out, REQUEST_SERIES);
-	put_label(out, "__name__", "process_cpu");
-	put_label(out, "service_name", s->service);
-	put_label(out, "container_id", s->container);
-	put_label(out, "node", node);
+	put_labels(out, s);
 	put_raw_sample(out, buf_str(&profile), id);
 	pb_close(out, m);
 	return 0;
 }
 
-int push_request_encode(const struct batch *b, const char *node, unsigned hz, struct buf *out,
-			struct err *e)
+int push_request_encode(const struct batch *b, unsigned hz, struct buf *out, struct err *e)
 {
 	struct profile_info info = batch_info(b, hz);
 
 	for (size_t i = 0; i < b->series_count; i++) {
 		if (b->series[i]->stacks.samples == 0)
 			continue;
-		if (put_series(out, b->series[i], node, &info, e) < 0)
+		if (put_series(out, b->series[i], &info, e) < 0)
 			return -1;
 	}
 	return buf_check(out, "the push request", e);

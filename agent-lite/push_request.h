@@ -13,9 +13,9 @@
 #define PUSH_PATH "/push.v1.PusherService/Push"
 #define PUSH_CONTENT_TYPE "application/proto"
 
-/* node: the host's name. Series without samples are left out. ERR_TOO_LARGE, ERR_NOMEM. */
-int push_request_encode(const struct batch *b, const char *node, unsigned hz, struct buf *out,
-			struct err *e) MUST_CHECK;
+/* Series without samples are left out. ERR_TOO_LARGE, ERR_NOMEM. */
+int push_request_encode(const struct batch *b, unsigned hz, struct buf *out, struct err *e)
+	MUST_CHECK;
 
 enum { UUID_TEXT = 37 };
 /* RFC 9562 version 4. */

@@ -66,6 +66,29 @@ static void the_child_says_what_the_reader_says(void **state)
 	assert_int_equal(elf_child_starts(c), 1);
 }
 
+static void the_child_makes_the_table_that_is_made_here(void **state)
+{
+	struct unwind_table direct, asked;
+	uint64_t *slots = calloc(UNWIND_SLOTS_MAX, sizeof(*slots));
+	const uint64_t *borrowed;
+
+	(void)state;
+	assert_non_null(slots);
+	assert_ok(unwind_table_build(self, slots, UNWIND_SLOTS_MAX, &direct, &e));
+	for (int i = 0; i < 2; i++) {
+		assert_ok(elf_child_table(c, self, &asked, &borrowed, &e));
+		assert_true(direct.rows > 100 && direct.rows == asked.rows);
+		assert_true(direct.pages == asked.pages && direct.base == asked.base);
+		assert_memory_equal(slots, borrowed, (direct.pages + direct.rows) * sizeof(*slots));
+		assert_ok(elf_child_ident(c, self, &id, &e)); // leaves it alone
+		assert_memory_equal(slots, borrowed, (direct.pages + direct.rows) * sizeof(*slots));
+	}
+	elf_child_table_release(c);
+	assert_int_equal(borrowed[0] | borrowed[direct.pages], 0);
+	assert_int_equal(elf_child_starts(c), 1);
+	free(slots);
+}
+
 static void bad_files_do_not_end_it(void **state)
 {
 	int bad = memfd_create("bad", MFD_CLOEXEC);
@@ -172,6 +195,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_child_says_what_the_reader_says, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_child_makes_the_table_that_is_made_here, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(bad_files_do_not_end_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_dead_child_is_replaced, setup, teardown),

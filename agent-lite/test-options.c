@@ -113,7 +113,7 @@ static void what_is_not_built_says_so(void **state)
 	(void)state;
 	assert_refused("--stdout --off-cpu", "--off-cpu: not built yet");
 	assert_refused("--stdout --upload", "--upload: not built yet");
-	assert_refused("--server http://x --spool-dir /var/spool", "--spool-dir: not built yet");
+	assert_refused("--server http://x --spool-size 4k", "--spool-size");
 }
 
 static void dumps_are_operands(void **state)

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent-lite/unwind_rows.h"
+
+#include <elf.h>
+
+enum { UNIT = 8 }; // bytes that offsets in rows count
+
+static const struct unwind_row nothing_known = {.rules = UNWIND_CFA_NONE};
+
+static bool has_form(int64_t offset, int64_t min, int64_t max)
+{
+	return offset % UNIT == 0 && offset / UNIT >= min && offset / UNIT <= max;
+}
+
+// ---- the canonical frame address ---------------------------------------------------------------
+
+static enum unwind_cfa cfa_of(const struct cfi_state *s, int16_t *ret_offset8)
+{
+	static const uint8_t forms[] = {
+		[CFI_CFA_UNKNOWN] = UNWIND_CFA_NONE,	   [CFI_CFA_SP] = UNWIND_CFA_SP,
+		[CFI_CFA_FP] = UNWIND_CFA_FP,		   [CFI_CFA_SP_DEREF] = UNWIND_CFA_SP_DEREF,
+		[CFI_CFA_FP_DEREF] = UNWIND_CFA_FP_DEREF, [CFI_CFA_PLT] = UNWIND_CFA_PLT,
+	};
+
+	if (s->cfa == CFI_CFA_PLT) { // of at most five bits, and no address
+		*ret_offset8 = (int16_t)s->cfa_offset;
+		return UNWIND_CFA_PLT;
+	}
+	if (!has_form(s->cfa_offset, INT16_MIN, INT16_MAX))
+		return UNWIND_CFA_NONE;
+	*ret_offset8 = (int16_t)(s->cfa_offset / UNIT);
+	return (enum unwind_cfa)forms[s->cfa];
+}
+
+// ---- what was saved ----------------------------------------------------------------------------
+
+static struct unwind_row make_row(enum unwind_cfa cfa, int16_t cfa_offset8, enum unwind_saved saved,
+				  int64_t saved_offset)
+{
+	return (struct unwind_row){
+		.cfa_offset8 = cfa_offset8,
+		.rules = (uint8_t)(cfa | saved << 4),
+		.saved_offset8 = (int8_t)(saved_offset / UNIT),
+	};
+}
+
+static enum unwind_saved saved_fp(const struct cfi_state *s)
+{
+	if (s->fp == CFI_UNSPECIFIED || s->fp == CFI_SAME)
+		return UNWIND_SAVED_NONE;
+	if ((s->fp != CFI_AT_CFA && s->fp != CFI_AT_FP) ||
+	    !has_form(s->fp_offset, INT8_MIN, INT8_MAX))
+		return UNWIND_SAVED_LOST;
+	return s->fp == CFI_AT_CFA ? UNWIND_SAVED_CFA : UNWIND_SAVED_FP;
+}
+
+static struct unwind_row x86_64_row(const struct cfi_state *s)
+{
+	int16_t offset8 = 0;
+	enum unwind_cfa cfa = cfa_of(s, &offset8);
+	enum unwind_saved saved = saved_fp(s);
+	bool has_offset = saved == UNWIND_SAVED_CFA || saved == UNWIND_SAVED_FP;
+
+	if (cfa == UNWIND_CFA_NONE || s->ra != CFI_AT_CFA || s->ra_offset != -UNIT)
+		return nothing_known;
+	// The return address would lie below the stack pointer. musl's clone() says that where a
+	// thread begins: after the last pop of its stack (src/thread/x86_64/clone.s).
+	if (cfa == UNWIND_CFA_SP && offset8 <= 0)
+		return (struct unwind_row){.rules = UNWIND_CFA_END};
+	return make_row(cfa, offset8, saved, has_offset ? s->fp_offset : 0);
+}
+
+/* The frame record has both registers; functions without one may have saved the link register. */
+static struct unwind_row aarch64_row(const struct cfi_state *s)
+{
+	int16_t offset8 = 0;
+	enum unwind_cfa cfa = cfa_of(s, &offset8);
+	enum unwind_saved saved = saved_fp(s);
+	bool in_register = s->ra == CFI_UNSPECIFIED || s->ra == CFI_SAME;
+
+	if (cfa == UNWIND_CFA_NONE || cfa == UNWIND_CFA_PLT || saved == UNWIND_SAVED_FP)
+		return nothing_known;
+	if (in_register)
+		return make_row(cfa, offset8,
+				saved == UNWIND_SAVED_NONE ? UNWIND_SAVED_NONE : UNWIND_SAVED_LOST, 0);
+	if (s->ra != CFI_AT_CFA || !has_form(s->ra_offset, INT8_MIN, INT8_MAX))
+		return nothing_known;
+	if (saved == UNWIND_SAVED_NONE)
+		return make_row(cfa, offset8, UNWIND_SAVED_RA, s->ra_offset);
+	if (saved == UNWIND_SAVED_CFA && s->ra_offset == s->fp_offset + UNIT)
+		return make_row(cfa, offset8, UNWIND_SAVED_CFA, s->fp_offset);
+	return nothing_known;
+}
+
+struct unwind_row unwind_row_of(uint16_t machine, const struct cfi_state *s)
+{
+	if (s->ra == CFI_UNDEFINED)
+		return (struct unwind_row){.rules = UNWIND_CFA_END};
+	return machine == EM_AARCH64 ? aarch64_row(s) : x86_64_row(s);
+}
+
+// ---- the table ---------------------------------------------------------------------------------
+
+static bool says_the_same(struct unwind_row a, struct unwind_row b)
+{
+	return a.cfa_offset8 == b.cfa_offset8 && a.rules == b.rules &&
+	       a.saved_offset8 == b.saved_offset8;
+}
+
+void unwind_rows_add(struct unwind_rows *rows, uint32_t pc, struct unwind_row row)
+{
+	size_t n = rows->n;
+
+	if (n > 0 && rows->row[n - 1].pc == pc)
+		n--;
+	rows->n = n;
+	if (says_the_same(n > 0 ? rows->row[n - 1] : nothing_known, row))
+		return;
+	if (n == rows->max) {
+		rows->full = true;
+		return;
+	}
+	row.pc = pc;
+	rows->row[n] = row;
+	rows->n = n + 1;
+}
+
+void unwind_rows_pages(const struct unwind_rows *rows, struct unwind_page *pages, size_t count)
+{
+	size_t row = 0;
+
+	for (size_t page = 0; page < count; page++) {
+		size_t first = row;
+
+		while (row < rows->n && rows->row[row].pc >> UNWIND_PAGE_SHIFT == page)
+			row++;
+		pages[page] = (struct unwind_page){.first = (uint32_t)first, .end = (uint32_t)row};
+	}
+}
