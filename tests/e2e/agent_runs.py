@@ -82,10 +82,11 @@ class Verdict:
         self.victim = victim
         self.samples = sum(s.weight for s in mine)
         self.capped = sum(s.weight for s in mine if s.capped)
-        self.roots = collections.Counter()
+        self.roots, self.cut = collections.Counter(), collections.Counter()
         for s in mine:
-            if not s.capped:
-                self.roots[self.root_of(s)] += s.weight
+            root = None if s.capped else self.root_of(s)
+            self.roots[root] += 0 if s.capped else s.weight
+            self.cut[s.folded] += s.weight if root else 0
         whole = self.roots.pop(None, 0)
         self.complete = whole / max(1, self.samples - self.capped)
         self.chains = [sum(s.weight for s in mine if re.search(chain, s.folded)) / max(1, self.samples)
@@ -109,5 +110,6 @@ class Verdict:
         return text + (f"; others begin at: {others}" if others else "")
 
     def common(self, n=4):
-        """The most frequent stacks, for a failure's message."""
-        return "\n".join(f"{weight:6} {folded[:300]}" for folded, weight in self.folded.most_common(n))
+        """The most frequent stacks, and of those without a root, for a failure's message."""
+        cut = [pair for pair in self.cut.most_common(n) if pair[1]]
+        return "\n".join(f"{weight:6} {folded[:300]}" for folded, weight in self.folded.most_common(n) + [("cut:", len(cut))] + cut)

@@ -10,7 +10,7 @@
 
 enum { ITEMS = 64, BYTES = 1 << 20 };
 
-static char from[BYTES], to[BYTES];
+char from[BYTES], to[BYTES]; /* not static: copies of it have to be made */
 
 NOIPA int weigh(int a, int b)
 {
