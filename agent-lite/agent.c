@@ -67,6 +67,9 @@ static int start_sampler(struct agent *a, struct err *e)
 		.pid_count = o->pid_texts.n,
 		.cgroups = (const char *const *)o->cgroups.items,
 		.cgroup_count = o->cgroups.n,
+		.unwinder = o->unwinder,
+		.off_cpu = o->off_cpu,
+		.off_cpu_min_ns = o->off_cpu_min_ms * 1000000,
 	};
 
 	return sampler_new(&config, collector_add, &a->collector, &a->sampler, e);
@@ -158,6 +161,7 @@ static int turn(struct agent *a, struct err *e)
 		return -1;
 	if (now >= a->next_tick_ms) {
 		a->next_tick_ms = now + TICK_MS;
+		sampler_pace(a->sampler);
 		if (a->tables)
 			unwind_store_tick(a->tables);
 	}

@@ -107,7 +107,7 @@ int collector_add(void *collector, const struct record *r, struct err *e)
 	}
 	for (size_t i = 0; i < kernel_count; i++)
 		frames[i] = kernel_frame(c, address_into_call(r->kernel_ips[i], i));
-	if ((r->head.user_count > 0 || r->copy) &&
+	if ((r->head.user_count > 0 || r->head.why == PROFILE_END_NO_PROCESS) &&
 	    user_frames(c, r, frames + kernel_count, &user_count, &p, e) < 0)
 		return -1;
 
@@ -117,7 +117,9 @@ int collector_add(void *collector, const struct record *r, struct err *e)
 		.pid = r->head.tgid,
 		.frames = frames,
 		.frame_count = kernel_count + user_count,
-		.count = 1,
+		.type = r->head.kind == PROFILE_KIND_OFF_CPU ? STACK_OFF_CPU : STACK_CPU,
+		.count = r->head.count,
+		.value_ns = r->head.weight_ns,
 	};
 
 	return count(c, r, p ? p->container : "", &sample, e);

@@ -58,7 +58,8 @@ static struct record make(uint32_t pid, const uint64_t *ips, uint16_t kernel_cou
 				    .leader_comm = "leader",
 				    .kernel_count = kernel_count,
 				    .user_count = user_count,
-				    .why = PROFILE_END_FRAME_POINTER}};
+				    .why = PROFILE_END_FRAME_POINTER,
+				    .count = 1}};
 
 	memcpy(words, ips, ((size_t)kernel_count + user_count) * sizeof(*ips));
 	return r;
