@@ -109,23 +109,32 @@ static void compare_file(struct comparison *c, int fd)
 	elf_headers_deinit(&headers);
 }
 
-/* Rows; 0 where neither finds any. */
-static size_t compare_path(const char *path)
+/* Returns how many rows differ. */
+static size_t compare_open_file(const char *path, int fd)
 {
 	struct comparison c = {.path = path};
+
+	if (unwind_table_build(fd, slots, UNWIND_SLOTS_MAX, &table, &e) < 0)
+		table.rows = 0;
+	if (cfi_oracle_open(&c.oracle, fd)) {
+		if (e.kind == ERR_NONE)
+			compare_file(&c, fd);
+		cfi_oracle_close(&c.oracle);
+	}
+	print_message("%s: %u rows, %u pages, %zu looked at, %zu differ%s\n", path, table.rows,
+		      table.pages, c.looked_at, c.differ, e.msg);
+	e = ERR_INIT;
+	return c.differ;
+}
+
+static void compare_path(const char *path)
+{
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
-	assert_ok(unwind_table_build(fd, slots, UNWIND_SLOTS_MAX, &table, &e));
-	if (cfi_oracle_open(&c.oracle, fd)) {
-		compare_file(&c, fd);
-		cfi_oracle_close(&c.oracle);
-	}
+	assert_int_equal(compare_open_file(path, fd), 0);
+	assert_true(table.rows > 1000);
 	close(fd);
-	print_message("%s: %u rows, %u pages, %zu looked at, %zu differ\n", path, table.rows,
-		      table.pages, c.looked_at, c.differ);
-	assert_int_equal(c.differ, 0);
-	return table.rows;
 }
 
 static void libraries_give_what_libdw_finds(void **state)
@@ -136,7 +145,7 @@ static void libraries_give_what_libdw_finds(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < countof(paths); i++)
-		assert_true(compare_path(paths[i]) > 1000);
+		compare_path(paths[i]);
 }
 
 int main(int argc, char **argv)
@@ -148,7 +157,7 @@ int main(int argc, char **argv)
 	if (argc > 1) { // files named: these alone
 		setup(NULL);
 		for (int i = 1; i < argc; i++)
-			compare_path(argv[i]);
+			compare_open_file(argv[i], open(argv[i], O_RDONLY));
 		return 0;
 	}
 	return cmocka_run_group_tests_name("unwind_table", tests, setup, teardown);

@@ -17,9 +17,13 @@ static bool has_form(int64_t offset, int64_t min, int64_t max)
 static enum unwind_cfa cfa_of(const struct cfi_state *s, int16_t *ret_offset8)
 {
 	static const uint8_t forms[] = {
-		[CFI_CFA_UNKNOWN] = UNWIND_CFA_NONE,	   [CFI_CFA_SP] = UNWIND_CFA_SP,
-		[CFI_CFA_FP] = UNWIND_CFA_FP,		   [CFI_CFA_SP_DEREF] = UNWIND_CFA_SP_DEREF,
-		[CFI_CFA_FP_DEREF] = UNWIND_CFA_FP_DEREF, [CFI_CFA_PLT] = UNWIND_CFA_PLT,
+		[CFI_CFA_UNKNOWN] = UNWIND_CFA_NONE,
+		[CFI_CFA_SP] = UNWIND_CFA_SP,
+		[CFI_CFA_FP] = UNWIND_CFA_FP,
+		[CFI_CFA_SP_DEREF] = UNWIND_CFA_SP_DEREF,
+		[CFI_CFA_FP_DEREF] = UNWIND_CFA_FP_DEREF,
+		[CFI_CFA_SP_DEREF_8] = UNWIND_CFA_SP_DEREF_8,
+		[CFI_CFA_PLT] = UNWIND_CFA_PLT,
 	};
 
 	if (s->cfa == CFI_CFA_PLT) { // of at most five bits, and no address

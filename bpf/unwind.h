@@ -34,6 +34,8 @@ enum unwind_cfa {
 	UNWIND_CFA_PLT = 5,
 	UNWIND_CFA_SIGNAL = 6, /* sp points at the kernel's signal frame: registers are in it */
 	UNWIND_CFA_END = 7,    /* the outermost frame */
+	/* *(sp + offset) + 8: OpenSSL's hand-written loops, which park their caller's sp there */
+	UNWIND_CFA_SP_DEREF_8 = 8,
 	UNWIND_CFA_COUNT,
 };
 

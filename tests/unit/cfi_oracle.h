@@ -82,7 +82,7 @@ static unsigned oracle_cfa(const struct cfi_oracle *o, Dwarf_Frame *frame, int16
 {
 	uint64_t sp = o->is_aarch64 ? 31 : 7;
 	uint64_t fp = o->is_aarch64 ? 29 : 6;
-	bool deref;
+	bool deref, plus_8;
 	uint64_t reg;
 	int64_t offset;
 	uint8_t threshold;
@@ -95,11 +95,14 @@ static unsigned oracle_cfa(const struct cfi_oracle *o, Dwarf_Frame *frame, int16
 		*ret_offset8 = threshold;
 		return UNWIND_CFA_PLT;
 	}
-	deref = n == 2 && ops[1].atom == DW_OP_deref;
-	if ((n != 1 && !deref) || !oracle_based(&ops[0], &reg, &offset) ||
+	deref = n >= 2 && ops[1].atom == DW_OP_deref;
+	plus_8 = n == 3 && deref && ops[2].atom == DW_OP_plus_uconst && ops[2].number == 8;
+	if ((n != 1 && !(n == 2 && deref) && !plus_8) || !oracle_based(&ops[0], &reg, &offset) ||
 	    !oracle_scales(offset, INT16_MIN, INT16_MAX))
 		return UNWIND_CFA_NONE;
 	*ret_offset8 = (int16_t)(offset / 8);
+	if (plus_8)
+		return reg == sp ? UNWIND_CFA_SP_DEREF_8 : UNWIND_CFA_NONE;
 	if (reg == sp)
 		return deref ? UNWIND_CFA_SP_DEREF : UNWIND_CFA_SP;
 	if (reg == fp)
