@@ -52,7 +52,7 @@ static int user_frames(struct collector *c, const struct record *r, struct frame
 {
 	const struct process_key key = {r->head.start_ns, r->head.exec_id, r->head.tgid};
 	size_t n = r->head.user_count;
-	const __u64 *from = r->user_ips;
+	const uint64_t *from = r->user_ips;
 	struct unwind_result walked;
 	uint64_t ips[PROFILE_DEPTH];
 	enum profile_end why = r->head.why;

@@ -74,7 +74,7 @@ bool sampler_parse_cpus(struct str list, bool *online, size_t n)
 	return true;
 }
 
-static int read_online(bool *online, size_t n, struct err *e)
+int sampler_online_cpus(bool *online, size_t n, struct err *e)
 {
 	static const char path[] = "/sys/devices/system/cpu/online";
 	_cleanup_(buf_deinit) struct buf b = BUF_INIT(64 << 10);
@@ -132,7 +132,7 @@ int sampler_follow_cpus(struct sampler *s, struct err *e)
 
 	if (!online)
 		return err_nomem(e);
-	if (read_online(online, s->cpu_count, e) < 0)
+	if (sampler_online_cpus(online, s->cpu_count, e) < 0)
 		return -1;
 	for (size_t cpu = 0; cpu < s->cpu_count; cpu++) {
 		if (!online[cpu] && s->links[cpu]) {

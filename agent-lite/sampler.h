@@ -79,5 +79,7 @@ void sampler_stats(const struct sampler *s, struct sampler_stats *ret);
 
 /* "0-3,8" → online[cpu] = true for cpu < n. False when the text is malformed. */
 bool sampler_parse_cpus(struct str list, bool *online, size_t n);
+/* The CPUs that are online now; the others' members are left as they are. */
+int sampler_online_cpus(bool *online, size_t n, struct err *e) MUST_CHECK;
 
 #endif

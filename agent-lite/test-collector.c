@@ -49,7 +49,7 @@ static int teardown(void **state)
 static struct record make(uint32_t pid, const uint64_t *ips, uint16_t kernel_count,
 			  uint16_t user_count)
 {
-	static __u64 words[2 * PROFILE_DEPTH];
+	static uint64_t words[2 * PROFILE_DEPTH];
 	struct record r = {.kernel_ips = words,
 			   .user_ips = words + kernel_count,
 			   .head = {.tgid = pid,
