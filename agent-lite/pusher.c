@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/pusher.h"
 
+#include "agent-lite/jitter.h"
 #include "agent-lite/push_queue.h"
 #include "agent-lite/push_request.h"
 #include "base/clock.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 enum {
@@ -284,14 +284,11 @@ static void sleep_ms(struct pusher *p, uint64_t ms)
 static uint64_t next_pause(struct pusher *p, uint64_t retry_after_s)
 {
 	uint64_t now = p->pause_ms;
-	uint32_t random = 0;
 
 	p->pause_ms = MIN(now * 2, p->first_pause_ms * PAUSE_GROWTH_MAX);
 	if (retry_after_s > 0)
 		now = MAX(now, 2 * MIN(retry_after_s, (uint64_t)RETRY_AFTER_MAX_S) * 1000);
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = 0;
-	return now / 2 + random % (now / 2 + 1);
+	return jitter_between(now / 2, now);
 }
 
 /* The body that is next: the oldest of memory and spool. 1, 0 when there is none, -1: look again. */
