@@ -229,6 +229,7 @@ static enum outcome send_body(struct pusher *p, const struct push_body *b, uint6
 			      struct err *e)
 {
 	static const char *const headers[] = {"Content-Type: " PUSH_CONTENT_TYPE,
+					      "Content-Encoding: " PUSH_CONTENT_ENCODING,
 					      "Connect-Protocol-Version: 1", "Expect:", NULL};
 	struct http_request rq = HTTP_REQUEST_INIT;
 	struct http_response rs = {0};

@@ -29,12 +29,12 @@ def need_ebpf():
 
 
 def samples_of(push):
-    """{ID: (time, samples)} of a push request."""
+    """{ID: (time, samples)} of a push request as it is sent."""
     found = {}
-    for series in pprof_writer.message(push).get(1, []):
+    for series in pprof_writer.message(gzip.decompress(push)).get(1, []):
         for sample in pprof_writer.message(series)[2]:
             m = pprof_writer.message(sample)
-            raw = gzip.decompress(m[1][0])
+            raw = m[1][0]
             weight = sum(values[0] for _, values in pprof_writer.decode(raw)["samples"])
             found[m[2][0]] = (pprof_writer.message(raw)[9][0], weight // PERIOD)
     return found
@@ -153,7 +153,7 @@ def killed_while_away(case):
     wait_until(lambda: stored(server) >= whole, what="the last window in the store")
     assert stored(server) == whole, (stored(server), kept, talk)
     for _ in range(2):
-        answer = server.post("/push.v1.PusherService/Push", body, "application/proto")
+        answer = server.post("/push.v1.PusherService/Push", body, "application/proto", headers={"Content-Encoding": "gzip"})
         assert answer.status == 200, answer
     time.sleep(0.5)
     assert stored(server) == whole, "a push that was repeated has counted again"
