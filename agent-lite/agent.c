@@ -2,6 +2,7 @@
 #include "agent-lite/agent.h"
 
 #include "agent-lite/collector.h"
+#include "agent-lite/jitter.h"
 #include "agent-lite/mmap_events.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
@@ -205,7 +206,7 @@ static int turn(struct agent *a, struct err *e)
 			unwind_store_tick(a->tables);
 	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
-		a->next_flush_ms = now + a->options->interval_ms;
+		a->next_flush_ms = now + jitter_interval(a->options->interval_ms);
 		if (collector_flush(&a->collector, e) < 0)
 			return -1;
 	}
@@ -251,7 +252,7 @@ static int loop(struct agent *a, struct err *e)
 
 	a->end_ms = a->options->once_ms ? now + a->options->once_ms : UINT64_MAX;
 	a->next_tick_ms = now + TICK_MS;
-	a->next_flush_ms = now + a->options->interval_ms;
+	a->next_flush_ms = now + jitter_first_interval(a->options->interval_ms);
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	for (now = clock_mono_ms(); now < a->end_ms && !told_to_stop(a); now = clock_mono_ms()) {
 		bool too_early = false;
