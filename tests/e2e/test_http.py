@@ -143,7 +143,7 @@ def refused_before_the_body(case):
     _, ident, _ = subject(case)
     server = case.server("--max-upload", "1MiB")
     head = f"PUT /v1/debuginfo/{ident}?type=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s\r\n"
-    for kind, size, status in (("debuginfo", 1 << 30, 413), ("sources", 1000, 501), ("kallsyms", 1000, 501),
+    for kind, size, status in (("debuginfo", 1 << 30, 413), ("sources", 1000, 501), ("kallsyms", 1 << 30, 413),
                                ("nonsense", 1000, 400)):
         for expect in ("", "Expect: 100-continue\r\n"):
             answer = talk(server, (head % (kind, size, expect)).encode())
