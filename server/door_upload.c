@@ -45,12 +45,16 @@ struct upload {
 	enum binaries_put outcome;
 	struct binaries_put_result result;
 	uint64_t deadline_ms;
+	struct leases *leases; /* NULL: the upload has not begun */
+	bool refused;	       /* for good: it need not come again */
 };
 
 static void upload_free(void *state)
 {
 	struct upload *u = state;
 
+	if (u->leases)
+		leases_upload_ends(u->leases, &u->claimed[0], u->refused);
 	zstd_in_free(u->zstd);
 	if (u->fd >= 0)
 		close(u->fd);
@@ -195,7 +199,11 @@ int door_upload_precheck(struct request *rq, struct err *e)
 	u->fd = -1;
 	rq->state = u;
 	rq->state_free = upload_free;
-	return parse_target(rq, u, e) || check_length(rq, u, e) ? -1 : 0;
+	if (parse_target(rq, u, e) || check_length(rq, u, e))
+		return -1;
+	u->leases = app_of(rq)->leases;
+	leases_upload_begins(u->leases, &u->claimed[0]);
+	return 0;
 }
 
 static int open_staging(struct request *rq, struct upload *u, struct err *e)
@@ -326,8 +334,10 @@ int door_upload(struct request *rq, struct err *e)
 	struct upload *u = rq->state;
 	int rc;
 
-	if (!u->stored && store(rq, u, e))
+	if (!u->stored && store(rq, u, e)) {
+		u->refused = e->kind != ERR_SHUTTING_DOWN && !err_retryable(e->kind);
 		return -1;
+	}
 	if (u->outcome == BINARIES_WORSE)
 		return err_set(e, ERR_CONFLICT,
 			       "%s is here already with other bytes, and these are no "

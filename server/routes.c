@@ -55,8 +55,8 @@ const struct route app_routes[] = {
 		.lane = LANE_WORK,
 		.scope = SCOPE_UPLOAD,
 		.agents = true,
-		.precheck = door_wanted,
 		.takes_body = true,
+		.max_body = WANTED_BODY_MAX,
 	},
 	{
 		.name = "uploads",

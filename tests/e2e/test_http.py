@@ -44,10 +44,9 @@ def silent_upstream(case):
 def not_built_yet(case):
     """calls of the interface that are to come answer 501; /metadata speaks plain text like its siblings"""
     server = case.server()
-    for path, hint in (("/v1/debuginfo/wanted", "/v1/missing"), ("/v1/uploads", "PUT /v1/debuginfo/ID")):
-        answer = server.post(path, b'{"build_ids":["aabbcc"]}', "application/json")
-        assert answer.status == 501 and answer.json()["code"] == "not_implemented", answer
-        assert hint in answer.json()["detail"], answer
+    answer = server.post("/v1/uploads", b'{"id":"aabbcc"}', "application/json")
+    assert answer.status == 501 and answer.json()["code"] == "not_implemented", answer
+    assert "PUT /v1/debuginfo/ID" in answer.json()["detail"], answer
     for path in ("/metadata?key=glob&value=x", "/buildid/aabbccdd/metadata", "/buildid/aabbccdd/debuginfo"):
         answer = server.get(path)
         assert answer.status == 404 and answer.headers["Content-Type"].startswith("text/plain"), (path, answer)

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What hosts can give that nobody else has: kernels' symbol lists, and being asked for what is lacking."""
 import gzip
+import json
+import socket
 import subprocess
+import time
 
 import pprof_writer
 from harness import build_id, main, program, run, skip, symbols, test, wait_until
@@ -165,6 +168,100 @@ def agents_are_trusted_least(case):
     assert server.get(f"/buildid/{ident}/executable").body == lesser
     answer = put(server, ident, lesser, "executable", "&trust=admin", tokens["upload"])
     assert answer.status == 400, answer
+
+
+def wanted(server, build_ids=(), kallsyms=(), token=None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    body = json.dumps({"build_ids": list(build_ids), "kallsyms": list(kallsyms)}).encode()
+    answer = server.post("/v1/debuginfo/wanted", body, "application/json", headers=headers)
+    assert answer.status == 200, answer
+    return {w["build_id"]: w["type"] for w in answer.json()["wanted"]}
+
+
+@test
+def one_host_is_asked(case):
+    """a lease goes to one asker; it ends with its time, with the upload, or with an upload that broke off"""
+    server = case.server("--wanted-lease", "1s")
+    elf = case.compile("busy.c", "busy", "-O1", "-g")
+    ident = build_id(elf)
+    answer = server.post("/v1/debuginfo/wanted", json.dumps({"kallsyms": [ID], "build_ids": [ident]}).encode(), "application/json")
+    assert answer.json() == {"wanted": [{"build_id": ID, "type": "kallsyms", "lease_seconds": 1},
+                                        {"build_id": ident, "type": "debuginfo", "lease_seconds": 1}]}, answer
+    assert wanted(server, [ident], [ID]) == {}
+    wait_until(lambda: wanted(server, [ident]) == {ident: "debuginfo"}, what="the lease to run out")
+    assert wanted(server, [ident]) == {}
+    with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as link:
+        link.sendall(f"PUT /v1/debuginfo/{ident}?type=debuginfo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc".encode())
+        time.sleep(1.5)  # longer than the lease: the upload holds it
+        assert wanted(server, [ident]) == {}
+    wait_until(lambda: wanted(server, [ident]) == {ident: "debuginfo"}, what="the upload that broke off to be noticed")
+    with open(elf, "rb") as file:
+        assert put(server, ident, file.read(), "debuginfo", "&trust=agent").status == 201
+    assert put(server, ID, LIST.encode(), query="&trust=agent").status == 201
+    time.sleep(1.5)
+    assert wanted(server, [ident], [ID]) == {}
+
+
+@test
+def poor_names_are_worth_better_ones(case):
+    """a stripped executable does not stop the server from wanting its symbols; what an agent gave is not asked for again"""
+    server = case.server()
+    elf = case.compile("busy.c", "busy", "-O1")
+    ident = build_id(elf)
+    run("strip", "-o", case.path("stripped"), elf)
+    with open(case.path("stripped"), "rb") as file:
+        stripped = file.read()
+    assert put(server, ident, stripped, "executable").status == 201
+    assert wanted(server, [ident]) == {ident: "debuginfo"}
+    other = case.compile("busy.c", "other", "-O2", "-s")
+    with open(other, "rb") as file:
+        assert put(server, build_id(other), file.read(), "executable", "&trust=agent").status == 201
+    assert wanted(server, [build_id(other)]) == {}
+
+
+@test
+def upstream_is_asked_first(case):
+    """while a server may have it no host is asked; once it has said no, one is"""
+    upstream = case.server(name="upstream")
+    server = case.server("--upstream", upstream.url, "--upstream-absent", "60s")
+    elf = case.compile("busy.c", "busy", "-O1", "-g")
+    known = build_id(elf)
+    with open(elf, "rb") as file:
+        assert put(upstream, known, file.read(), "debuginfo").status == 201
+    assert wanted(server, [known, ID]) == {}
+    wait_until(lambda: wanted(server, [ID]) == {ID: "debuginfo"}, what="upstream's no")
+    wait_until(lambda: server.get(f"/v1/debuginfo/{known}").json().get("quality") == "dwarf", what="upstream's file")
+    assert wanted(server, [known]) == {}
+    upstream.stop()
+    lost = "%040x" % 77
+    assert wanted(server, [lost]) == {}
+    wait_until(lambda: any(a["answer"] == "error" for a in server.get(f"/v1/debuginfo/{lost}").json().get("upstream", [])),
+               what="the failure to be noted")
+    assert wanted(server, [lost]) == {}, "a server that could not be asked has not said no"
+
+
+@test
+def asking_has_bounds(case):
+    """few are leased at once, many cannot be asked about, and each fault has its code"""
+    server = case.server()
+    ids = ["%040x" % n for n in range(1, 1001)]
+    assert len(wanted(server, ids)) == 16
+    assert len(wanted(server, ids)) == 16
+    token = run(program("unhexd"), "token", "create", "--data-dir", server.data_dir, "--name", "host", "--scope", "agent")
+    read = run(program("unhexd"), "token", "create", "--data-dir", server.data_dir, "--name", "r", "--scope", "read")
+    token, read = token.stdout.strip(), read.stdout.strip()
+    assert len(wanted(server, ids, token=token)) == 16
+    for body, secret, status, code in (
+            (json.dumps({"build_ids": ids + ["aabbcc"]}), token, 413, "too_large"),
+            (json.dumps({"build_ids": ids, "pad": "x" * (512 << 10)}), token, 413, "too_large"),
+            ('{"build_ids":["xyz"]}', token, 400, "bad_build_id"), ('{"build_ids":[7]}', token, 400, "bad_request"),
+            ('{"build_ids":{}}', token, 400, "bad_request"), ("{}", token, 400, "bad_request"),
+            ("[]", token, 400, "bad_request"), ("{", token, 400, "bad_json"),
+            ('{"build_ids":[]}', read, 403, "forbidden"), ('{"build_ids":[]}', None, 401, "unauthorized")):
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        answer = server.post("/v1/debuginfo/wanted", body.encode(), "application/json", headers=headers)
+        assert answer.status == status and answer.json()["code"] == code, (body[:60], answer)
+    assert server.get("/v1/debuginfo/wanted").status in (400, 404)
 
 
 main()
