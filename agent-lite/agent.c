@@ -2,8 +2,11 @@
 #include "agent-lite/agent.h"
 
 #include "agent-lite/collector.h"
+#include "agent-lite/jitter.h"
+#include "agent-lite/mmap_events.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
+#include "agent-lite/timeline.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -16,6 +19,7 @@
 
 enum {
 	TICK_MS = 1000, // the ring is read at least that often
+	EVENTS_MS = 20, // and events of mappings at most that often because they are there
 	HOUSEKEEPING_MS = 10 * 1000,
 	PROCESS_IDLE_MS = 120 * 1000,
 };
@@ -26,12 +30,16 @@ struct agent {
 	struct processes processes;
 	struct kernel_image kernel;
 	struct collector collector;
+	struct mmap_events *events; /* NULL: the kernel does not let us have them */
+	struct timeline timeline;
 	struct sampler *sampler;
 	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
+	bool events_wait; /* they are to be read, but not before next_events_ms */
+	uint64_t next_events_ms;
 };
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -67,9 +75,24 @@ static int start_sampler(struct agent *a, struct err *e)
 		.pid_count = o->pid_texts.n,
 		.cgroups = (const char *const *)o->cgroups.items,
 		.cgroup_count = o->cgroups.n,
+		.unwinder = o->unwinder,
+		.off_cpu = o->off_cpu,
+		.off_cpu_min_ns = o->off_cpu_min_ms * 1000000,
 	};
 
-	return sampler_new(&config, collector_add, &a->collector, &a->sampler, e);
+	timeline_init(&a->timeline, &a->processes, a->events ? mmap_events_merge(a->events) : NULL,
+		      collector_add, &a->collector);
+	return sampler_new(&config, timeline_add, &a->timeline, &a->sampler, e);
+}
+
+/* Before the first sample, so that nothing happens in between. */
+static void follow_mappings(struct agent *a)
+{
+	struct err err = ERR_INIT;
+
+	a->processes.tracked = mmap_events_new(&a->events, &err) == 0;
+	if (!a->processes.tracked)
+		log_err(LOG_WARN, "mappings_not_followed", &err, NULL);
 }
 
 /* Processes are told of from the first sample on, so nothing is missed. */
@@ -106,6 +129,7 @@ static int start(struct agent *a, struct err *e)
 	a->collector.ship_ctx = &a->sink;
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : sink_ship;
+	follow_mappings(a);
 	if (start_sampler(a, e) < 0 || start_tables(a, e) < 0)
 		return -1;
 	if (!known)
@@ -117,6 +141,8 @@ static void agent_deinit(struct agent *a)
 {
 	if (a->sampler)
 		sampler_stop(a->sampler);
+	timeline_deinit(&a->timeline);
+	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
 	sink_deinit(&a->sink);
 	processes_deinit(&a->processes);
@@ -133,6 +159,8 @@ static uint64_t next_event_ms(const struct agent *a)
 {
 	uint64_t next = MIN(a->next_tick_ms, a->end_ms);
 
+	if (a->events_wait)
+		next = MIN(next, a->next_events_ms);
 	return a->collector.ship ? MIN(next, a->next_flush_ms) : next;
 }
 
@@ -147,22 +175,38 @@ static void keep_house(struct agent *a, uint64_t now)
 	// The CPUs that are sampled go on being sampled.
 	if (sampler_follow_cpus(a->sampler, &err) < 0)
 		log_err(LOG_WARN, "cpus_not_followed", &err, NULL);
+	if (a->events && mmap_events_follow_cpus(a->events, &err) < 0)
+		log_err(LOG_WARN, "cpus_not_followed", &err, NULL);
 }
 
-/* Drains the ring, ships when a window is over. */
+/* Samples first: the events of before them are there then. */
+static int take_samples(struct agent *a, uint64_t now, struct err *e)
+{
+	uint64_t seen_ns = clock_mono_ns();
+
+	a->events_wait = false;
+	a->next_events_ms = now + EVENTS_MS;
+	if (sampler_drain(a->sampler, e) < 0)
+		return -1;
+	return timeline_run(&a->timeline, seen_ns, e);
+}
+
+/* Drains the rings, ships when a window is over. */
 static int turn(struct agent *a, struct err *e)
 {
 	uint64_t now = clock_mono_ms();
 
-	if (sampler_drain(a->sampler, e) < 0)
+	if (take_samples(a, now, e) < 0)
 		return -1;
 	if (now >= a->next_tick_ms) {
 		a->next_tick_ms = now + TICK_MS;
+		processes_reap(&a->processes);
+		sampler_pace(a->sampler);
 		if (a->tables)
 			unwind_store_tick(a->tables);
 	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
-		a->next_flush_ms = now + a->options->interval_ms;
+		a->next_flush_ms = now + jitter_interval(a->options->interval_ms);
 		if (collector_flush(&a->collector, e) < 0)
 			return -1;
 	}
@@ -177,23 +221,45 @@ static bool told_to_stop(const struct agent *a)
 	return read(a->signals, &info, sizeof(info)) == (ssize_t)sizeof(info);
 }
 
+/*
+ * Until a sample wants to be looked at, there are events, or something is due. Where many programs
+ * are started, events are left alone for a while, so that they come in batches.
+ */
+static int wait_for_work(struct agent *a, uint64_t now, bool *ret_too_early, struct err *e)
+{
+	uint64_t next = next_event_ms(a);
+	struct pollfd fds[] = {
+		{a->signals, POLLIN, 0},
+		{sampler_fd(a->sampler), POLLIN, 0},
+		{a->events && !a->events_wait ? mmap_events_fd(a->events) : -1, POLLIN, 0},
+	};
+
+	if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0) {
+		if (errno != EINTR)
+			return err_sys(e, errno, "waiting for samples");
+		return 0;
+	}
+	if (fds[2].revents)
+		a->events_wait = true;
+	*ret_too_early = fds[2].revents && !fds[0].revents && !fds[1].revents &&
+			 clock_mono_ms() < a->next_events_ms;
+	return 0;
+}
+
 static int loop(struct agent *a, struct err *e)
 {
 	uint64_t now = clock_mono_ms();
 
 	a->end_ms = a->options->once_ms ? now + a->options->once_ms : UINT64_MAX;
 	a->next_tick_ms = now + TICK_MS;
-	a->next_flush_ms = now + a->options->interval_ms;
+	a->next_flush_ms = now + jitter_first_interval(a->options->interval_ms);
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	for (now = clock_mono_ms(); now < a->end_ms && !told_to_stop(a); now = clock_mono_ms()) {
-		struct pollfd fds[] = {{a->signals, POLLIN, 0},
-				       {sampler_fd(a->sampler), POLLIN, 0}};
-		uint64_t next = next_event_ms(a);
+		bool too_early = false;
 
-		if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0 &&
-		    errno != EINTR)
-			return err_sys(e, errno, "waiting for samples");
-		if (turn(a, e) < 0)
+		if (wait_for_work(a, now, &too_early, e) < 0)
+			return -1;
+		if (!too_early && turn(a, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -235,10 +301,13 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 	const struct process_stats *p = &a->processes.stats;
 	struct module_cache_stats m;
 	struct sampler_stats s = {0};
+	struct mmap_merge_stats ev = {0};
 	struct rusage self;
 
 	if (a->sampler)
 		sampler_stats(a->sampler, &s);
+	if (a->events)
+		ev = mmap_events_merge(a->events)->stats;
 	module_cache_stats(a->modules, &m);
 	getrusage(RUSAGE_SELF, &self);
 	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"stacks", LOG_U(c->stacks)},
@@ -246,6 +315,9 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 	    {"cut", LOG_U(p->stacks_cut)}, {"empty", LOG_U(c->empty)},
 	    {"dropped", LOG_U(c->dropped)}, {"unmapped", LOG_U(p->leaves_unmapped)},
 	    {"scans", LOG_U(p->scans)}, {"gone", LOG_U(p->gone)},
+	    {"inherited", LOG_U(p->inherited)}, {"early", LOG_U(p->early)},
+	    {"events", LOG_U(ev.events)}, {"event_bytes", LOG_U(ev.bytes)},
+	    {"events_lost", LOG_U(ev.lost)}, {"processes", LOG_U(a->processes.by_pid.n)},
 	    {"mappings_dropped", LOG_U(p->mappings_dropped)},
 	    {"files_unopened", LOG_U(p->files_unopened)}, {"files_read", LOG_U(m.files_read)},
 	    {"files_failed", LOG_U(m.files_failed)}, {"elf_readers", LOG_U(m.reader_starts)},
@@ -271,7 +343,8 @@ static int finish(struct agent *a, struct err *e)
 
 	if (a->sampler) {
 		sampler_stop(a->sampler);
-		if (sampler_drain(a->sampler, e) < 0)
+		if (sampler_drain(a->sampler, e) < 0 ||
+		    timeline_run(&a->timeline, clock_mono_ns(), e) < 0)
 			return -1;
 	}
 	r = ship_rest(a, e);

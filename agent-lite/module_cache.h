@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Modules by file identity (device, inode, change time, size), so that each binary on the host is
- * read once however many processes map it, and anew when it was replaced. Holds the elf_child that
- * reads them and the few modules that are no files. Bounded; what no process uses goes first. One
- * owner thread.
+ * read once however many processes map it, and anew when it was replaced; and by what an event
+ * tells of a mapping (build-ID, else device, inode, generation), so that no file is opened for what
+ * is known. Holds the elf_child that reads them and the few modules that are no files. Bounded; what
+ * no process uses goes first. One owner thread.
  */
 #ifndef AGENT_MODULE_CACHE_H
 #define AGENT_MODULE_CACHE_H
@@ -29,6 +30,7 @@ struct module_cache_stats {
 	uint64_t files_read;
 	uint64_t files_failed; /* not ELF, damaged, or the reader died */
 	uint64_t tables_failed; /* damaged call frame information, or the reader died */
+	uint64_t files_other;  /* whose build-ID is not that of the mapping: passed over */
 	uint64_t evicted;
 	unsigned reader_starts;
 };
@@ -50,6 +52,17 @@ int module_cache_get(struct module_cache *c, int fd, const char *filename, struc
  */
 int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int fd,
 			    struct module **ret, struct err *e) MUST_CHECK;
+/*
+ * The module of a mapping of which an event told, if it is known already; a new reference, or NULL.
+ * Opens nothing. Sets m->guessed where only the inode says so.
+ */
+struct module *module_cache_find(struct module_cache *c, struct mapping *m);
+/*
+ * Is fd's module the one of that mapping, as far as the event told? Then 1 and a new reference; it
+ * will be found from now on. 0: another file.
+ */
+int module_cache_match(struct module_cache *c, const struct mapping *m, int fd, struct module **ret,
+		       struct err *e) MUST_CHECK;
 struct module *module_cache_special(struct module_cache *c,
 				    enum module_special which); /* borrowed */
 /* Gives the kernel its identity. */

@@ -30,7 +30,7 @@ enum {
 /* What of rt_sigframe lies where sp points when the handler has returned. */
 #if UNWIND_AARCH64
 enum { SIGNAL_FP = 544, SIGNAL_LR = 552, SIGNAL_SP = 560, SIGNAL_IP = 568 };
-#define UNWIND_ADDRESS_BITS UINT64_C(0x0000ffffffffffff) /* without pointer authentication */
+#define UNWIND_ADDRESS_BITS 0x0000ffffffffffffull /* without pointer authentication */
 #else
 enum { SIGNAL_FP = 0x78, SIGNAL_SP = 0xa0, SIGNAL_IP = 0xa8 };
 #define UNWIND_ADDRESS_BITS (~0ull)
