@@ -118,9 +118,8 @@ static int start(struct agent *a, struct err *e)
 	if (open_signals(a, e) < 0 || module_cache_new(NULL, &a->modules, e) < 0)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
-	// Before sampling starts: it takes a while. Said after: without sampling it does not
-	// matter.
-	known = kernel_image_read(&a->kernel, &unnamed) == 0;
+	// Said later: without sampling it does not matter.
+	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
 	if (open_sink(a, e) < 0)
