@@ -139,13 +139,14 @@ FORCE:
 
 BPF_SRC = $(sort $(wildcard bpf/*.bpf.c))
 SKELETONS = $(patsubst bpf/%.bpf.c,$(BUILD)/gen/%.skel.h,$(BPF_SRC))
+BPF_INCLUDE = /usr/include/$(shell uname -m)-linux-gnu
 BPF_ARCH = $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Werror -I. \
-		-I/usr/include/$(shell uname -m)-linux-gnu -ffile-prefix-map=$(CURDIR)=. -c $< -o $@
+		-I$(BPF_INCLUDE) -ffile-prefix-map=$(CURDIR)=. -c $< -o $@
 	$(Q)$(LLVM_STRIP) -g $@
 
 $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o

@@ -11,6 +11,7 @@
 #include "agent-lite/kernel_image.h"
 #include "agent-lite/process.h"
 #include "agent-lite/record.h"
+#include "agent-lite/unwind_store.h"
 
 /* Takes a full batch; it is emptied and begun anew after. */
 typedef int collector_ship_fn(void *ctx, struct batch *full, struct err *e);
@@ -19,13 +20,16 @@ struct collector {
 	struct processes *processes;
 	struct module_cache *modules;
 	const struct kernel_image *kernel;
+	const struct unwind_store *tables; /* NULL: stacks do not come as copies */
 	struct batch batch;
 	collector_ship_fn *ship; /* NULL: a full batch drops what does not fit */
 	void *ship_ctx;
 	struct collector_stats {
 		uint64_t samples;
 		uint64_t empty;	    /* without any address */
-		uint64_t truncated; /* deeper than the program reads, or unreadable */
+		uint64_t ends[PROFILE_END_COUNT]; /* user stacks by why they end */
+		uint64_t cut;	    /* a caller was in no executable mapping */
+		uint64_t copies;    /* stacks walked here, not in the kernel */
 		uint64_t dropped;   /* the batch was full */
 		uint64_t stacks;    /* distinct ones, summed over the batches shipped */
 	} stats;

@@ -53,7 +53,7 @@ static char *copy_path(struct str path)
 	return copy;
 }
 
-static int classify(struct mapping *m, struct str path, struct err *e)
+int mapping_classify(struct mapping *m, struct str path, struct err *e)
 {
 	static const struct str deleted = {" (deleted)", 10};
 
@@ -61,7 +61,7 @@ static int classify(struct mapping *m, struct str path, struct err *e)
 		m->kind = MAPPING_VDSO;
 	} else if (str_is(path, "[vsyscall]")) {
 		m->kind = MAPPING_VSYSCALL;
-	} else if (path.n == 0 || path.p[0] != '/' || m->inode == 0) {
+	} else if (path.n == 0 || path.p[0] != '/' || (m->inode == 0 && m->build_id_size == 0)) {
 		m->kind = MAPPING_ANON;
 	} else {
 		m->kind = MAPPING_FILE;
@@ -97,7 +97,7 @@ static int parse_line(struct str line, struct mapping *ret, struct err *e)
 	// Only leading blanks are padding: a path may end in one.
 	while (line.n > 0 && line.p[0] == ' ')
 		line = str_skip(line, 1);
-	if (classify(&m, line, e) < 0)
+	if (mapping_classify(&m, line, e) < 0)
 		return -1;
 	*ret = m;
 	return 1;

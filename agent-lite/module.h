@@ -12,12 +12,24 @@
 #include "base/base.h"
 #include "base/cleanup.h"
 
+struct module;
+
+/* Where the kernel's walk finds this module's unwind table. */
+struct module_unwind {
+	uint64_t base;					 /* ELF virtual address of the table's pc 0 */
+	uint32_t table;					 /* valid if there is a release() */
+	uint32_t pages;
+	void (*release)(void *ctx, struct module *m); /* called when the module goes */
+	void *ctx;
+};
+
 struct module {
 	unsigned refs;
 	char *filename;
 	char build_id[BUILD_ID_TEXT]; /* empty: none */
 	bool has_ident;		      /* ident is valid: addresses become ELF virtual addresses */
 	struct elf_ident ident;
+	struct module_unwind unwind;
 };
 
 /* One address of a stack, ready to ship. */
@@ -51,7 +63,6 @@ size_t module_frames(const struct mappings *mappings, struct module *unknown,
 
 /* Deinits mappings whose modules are references of their own. */
 void module_release_mappings(struct mappings *m);
-
 /* Return addresses (all but the leaf, i == 0) point behind the call; profiles want into it. */
 static inline uint64_t address_into_call(uint64_t ip, size_t i)
 {

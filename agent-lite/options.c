@@ -12,6 +12,7 @@ enum {
 	OPTIONS_MAX = 24,
 	INTERVAL_MIN_MS = 1000,
 	INTERVAL_MAX_MS = 600 * 1000,
+	SPOOL_MIN_BYTES = 1 << 20,
 	ONCE_MIN_MS = 100, // a few samples, at the most
 };
 
@@ -35,7 +36,9 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		{.name = "stdout", .type = OPT_FLAG, .target = &o->to_stdout,
 		 .help = "the same, to stdout", .flag_only = true},
 		{.name = "spool-dir", .type = OPT_STRING, .target = &o->spool_dir, .arg = "DIR",
-		 .help = "not built yet", .flag_only = true},
+		 .help = "keep there what an absent server cannot take"},
+		{.name = "spool-size", .type = OPT_SIZE, .target = &o->spool_bytes,
+		 .fallback = "64MiB", .arg = "SIZE", .help = "at most; the oldest goes first"},
 		{.name = "hz", .type = OPT_U64, .target = &o->hz, .fallback = "19", .arg = "N",
 		 .help = "samples per second and CPU", .group = "What and how"},
 		{.name = "interval", .type = OPT_DURATION_MS, .target = &o->interval_ms,
@@ -47,7 +50,12 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		{.name = "cgroup", .type = OPT_LIST, .target = &o->cgroups, .arg = "PATH",
 		 .help = "only below this cgroup v2 folder", .flag_only = true},
 		{.name = "off-cpu", .type = OPT_FLAG, .target = &o->off_cpu,
-		 .help = "not built yet", .flag_only = true},
+		 .help = "also where threads wait, as a second profile (Linux 5.17)"},
+		{.name = "off-cpu-min", .type = OPT_DURATION_MS, .target = &o->off_cpu_min_ms,
+		 .fallback = "1ms", .arg = "DUR", .help = "leave out shorter waits"},
+		{.name = "unwinder", .type = OPT_STRING, .target = &o->unwinder_text,
+		 .fallback = "auto", .arg = "NAME",
+		 .help = "auto, bpf_loop, tail_call or frame_pointer"},
 		{.name = "upload", .type = OPT_FLAG, .target = &o->upload,
 		 .help = "not built yet", .flag_only = true},
 		{.name = "check", .type = OPT_FLAG, .target = &o->check,
@@ -98,11 +106,9 @@ static int parse_pids(struct options *o, struct err *e)
 
 static int refuse_unbuilt(const struct options *o, struct err *e)
 {
-	const char *name = o->off_cpu ? "--off-cpu" : o->upload ? "--upload" : "--spool-dir";
-
-	if (!o->off_cpu && !o->upload && !o->spool_dir)
+	if (!o->upload)
 		return 0;
-	return err_set(e, ERR_USAGE, "%s: not built yet", name);
+	return err_set(e, ERR_USAGE, "--upload: not built yet");
 }
 
 static bool on_command_line(const struct opt_table *t, const void *target)
@@ -144,6 +150,8 @@ static int check_values(const struct options *o, const struct opt_table *t, stru
 		return err_set(e, ERR_USAGE, "--interval must be 1s to 10m");
 	if (o->once_ms < ONCE_MIN_MS && on_command_line(t, &o->once_ms))
 		return err_set(e, ERR_USAGE, "--once must be at least %dms", ONCE_MIN_MS);
+	if (o->spool_bytes < SPOOL_MIN_BYTES)
+		return err_set(e, ERR_USAGE, "--spool-size must be at least 1MiB");
 	if (o->from_samples && operands == 0)
 		return err_set(e, ERR_USAGE, "--from-samples needs the dumps' file names");
 	if (!o->from_samples && operands > 0)
@@ -170,6 +178,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	if (refuse_unbuilt(o, e) < 0 || check_values(o, &t, e) < 0 ||
 	    choose_destination(o, &t, e) < 0)
 		return -1;
+	if (sampler_parse_unwinder(o->unwinder_text, &o->unwinder, e) < 0)
+		return -1;
 	return parse_pids(o, e);
 }
 
@@ -186,6 +196,7 @@ void options_deinit(struct options *o)
 	free(o->token_file);
 	free(o->output);
 	free(o->spool_dir);
+	free(o->unwinder_text);
 	free_list(&o->pid_texts);
 	free_list(&o->cgroups);
 	free(o->files);

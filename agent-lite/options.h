@@ -6,6 +6,7 @@
 #ifndef AGENT_OPTIONS_H
 #define AGENT_OPTIONS_H
 
+#include "agent-lite/sampler.h"
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -14,6 +15,8 @@
 struct options {
 	char *server;
 	char *token_file;
+	char *spool_dir;      /* NULL: none */
+	uint64_t spool_bytes; /* at most, on disk */
 	uint64_t hz;
 	uint64_t interval_ms;
 	struct opt_list pid_texts;
@@ -26,10 +29,12 @@ struct options {
 	char **files; /* operands (the strings are argv's); with from_samples only */
 	size_t file_count;
 	uint32_t *pids; /* of pid_texts */
-	/* accepted, so that they can say that they are not there yet */
 	bool off_cpu;
+	uint64_t off_cpu_min_ms;
+	char *unwinder_text;
+	enum sampler_unwinder unwinder;
+	/* accepted, so that they can say that they are not there yet */
 	bool upload;
-	char *spool_dir;
 };
 
 /* 0, OPT_HELP or OPT_VERSION (print, exit 0), -1 with ERR_USAGE. Call options_deinit() in any case.

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/pusher.h"
 
+#include "agent-lite/jitter.h"
+#include "agent-lite/push_queue.h"
 #include "agent-lite/push_request.h"
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/http_client.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 enum {
@@ -23,91 +22,254 @@ enum {
 	ANSWER_MAX = 64 << 10,
 	REQUEST_TIMEOUT_MS = 10 * 1000,
 	PAUSE_FIRST_MS = 500,
-	PAUSE_MAX_MS = 60 * 1000,
+	PAUSE_GROWTH_MAX = 120, // i.e. up to a minute
 	RETRY_AFTER_MAX_S = 300,
-};
-
-struct body {
-	struct body *next;
-	char *bytes;
-	size_t n;
+	// A server that was away gets its backlog from the whole fleet at once.
+	REPLAY_GAP_MS = 50,
+	REPLAY_BYTES_PER_MS = 1 << 10, // 1 MB/s
+	// A body over which the server itself fails, again and again, must not hold up all others.
+	FAILURES_MAX = 20,
 };
 
 struct pusher {
 	char *url;
-	struct http_client *http; /* the thread's */
-	pthread_t thread;
-	bool started;
-	pthread_mutex_t mutex; /* guards all below */
+	char *token_file;
+	struct spool *spool; /* NULL: none */
+	/* the thread's */
+	struct http_client *http;
+	uint64_t first_pause_ms, pause_ms;
+	uint64_t failed_sequence; /* the server failed (500) over that body, ... */
+	unsigned failures;	  /* ... so often */
+	struct thread thread;
+	pthread_mutex_t mutex; /* guards all below; not held while anything is sent or written */
 	pthread_cond_t changed;
-	struct body *first;
-	struct body **last;
-	size_t queued_bytes;
+	struct push_queue queue;
+	uint64_t newest; /* sequence */
+	bool failing;	 /* the last attempt was not answered well */
+	bool refused;	 /* and will not be in the next seconds: token, path */
+	bool disk_failing;
 	bool stopping;
 	uint64_t stop_at_ms;
 	struct pusher_stats stats;
 };
 
-/* ---- the queue; callers hold the mutex ---------------------------------------------------------
- */
+/* ---- keeping --------------------------------------------------------------------------------- */
 
-static struct body *take_first(struct pusher *p)
+/* Callers hold the mutex. */
+static void count_dropped(struct pusher *p, const struct push_body *b)
 {
-	struct body *b = p->first;
-
-	if (!b)
-		return NULL;
-	p->first = b->next;
-	if (!p->first)
-		p->last = &p->first;
-	p->queued_bytes -= b->n;
-	p->stats.waiting--;
-	return b;
-}
-
-static void put_first(struct pusher *p, struct body *b)
-{
-	b->next = p->first;
-	if (!p->first)
-		p->last = &b->next;
-	p->first = b;
-	p->queued_bytes += b->n;
-	p->stats.waiting++;
-}
-
-static void put_last(struct pusher *p, struct body *b)
-{
-	b->next = NULL;
-	*p->last = b;
-	p->last = &b->next;
-	p->queued_bytes += b->n;
-	p->stats.waiting++;
-}
-
-static void body_free(struct body *b)
-{
-	if (!b)
-		return;
-	free(b->bytes);
-	free(b);
+	p->stats.dropped++;
+	p->stats.dropped_bytes += b->n;
+	p->stats.dropped_samples += b->samples;
 }
 
 static void drop_oldest(struct pusher *p)
 {
-	body_free(take_first(p));
-	p->stats.dropped++;
+	_cleanup_(push_body_freep) struct push_body *b = push_queue_take(&p->queue);
+
+	count_dropped(p, b);
 }
 
-/* ---- the thread --------------------------------------------------------------------------------
- */
+/* Says so when it begins and when it ends, not for each body. */
+static void note_disk(struct pusher *p, bool ok, const struct err *err)
+{
+	bool news;
+
+	pthread_mutex_lock(&p->mutex);
+	news = p->disk_failing == ok;
+	p->disk_failing = !ok;
+	p->stats.disk_failures += !ok;
+	pthread_mutex_unlock(&p->mutex);
+	if (news && ok)
+		LOG(LOG_INFO, "spool_works_again");
+	else if (news)
+		log_err(LOG_WARN, "spool_failed_memory_only", err, NULL);
+}
+
+/* True when the body is safe there, and gone from here. */
+static bool to_spool(struct pusher *p, struct push_body *b)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	if (!p->spool)
+		return false;
+	r = spool_put(p->spool, b->sequence, (struct str){b->bytes, b->n}, b->samples, &err);
+	note_disk(p, r == 0, &err);
+	if (r == 0)
+		push_body_free(b);
+	return r == 0;
+}
+
+/* What waits in memory goes to the spool, as long as that takes it. Holds the mutex, but for I/O. */
+static void spill(struct pusher *p)
+{
+	bool ok = p->spool != NULL;
+
+	while (ok && p->queue.first) {
+		struct push_body *b = push_queue_take(&p->queue);
+
+		pthread_mutex_unlock(&p->mutex);
+		ok = to_spool(p, b);
+		pthread_mutex_lock(&p->mutex);
+		if (!ok)
+			push_queue_put_first(&p->queue, b);
+	}
+}
+
+/* A full queue loses its oldest. Callers hold the mutex. */
+static void keep_in_memory(struct pusher *p, struct push_body *b)
+{
+	push_queue_put_last(&p->queue, b);
+	while (p->queue.bytes > PUSHER_QUEUE_BYTES && p->queue.count > 1)
+		drop_oldest(p);
+}
+
+/* Grows, and begins behind what a former run has left. Callers hold the mutex. */
+static uint64_t next_sequence(struct pusher *p)
+{
+	p->newest = MAX((uint64_t)clock_unix_ns(), p->newest + 1);
+	return p->newest;
+}
+
+int pusher_add(struct pusher *p, struct buf *body, uint64_t samples, struct err *e)
+{
+	struct push_body *b;
+	bool to_disk;
+
+	if (push_body_new(body, samples, &b, e) < 0)
+		return -1;
+	pthread_mutex_lock(&p->mutex);
+	b->sequence = next_sequence(p);
+	to_disk = p->spool && (p->failing || spool_oldest(p->spool) ||
+			       p->queue.bytes + b->n > PUSHER_SPILL_BYTES);
+	pthread_mutex_unlock(&p->mutex);
+	if (to_disk && to_spool(p, b))
+		b = NULL;
+	pthread_mutex_lock(&p->mutex);
+	if (b)
+		keep_in_memory(p, b);
+	pthread_cond_signal(&p->changed);
+	pthread_mutex_unlock(&p->mutex);
+	return 0;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+enum outcome { SENT, LATER, NEVER };
+
+/* Is it the body's fault? */
+static bool never_taken(long status)
+{
+	static const int statuses[] = {400, 411, 413, 414, 415, 422, 431};
+
+	for (size_t i = 0; i < countof(statuses); i++) {
+		if (statuses[i] == status)
+			return true;
+	}
+	return false;
+}
+
+static int set_token(struct pusher *p, struct err *e)
+{
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT(TOKEN_MAX);
+	char token[TOKEN_MAX + 1];
+	struct str trimmed;
+
+	if (!p->token_file)
+		return 0;
+	if (io_read_file(p->token_file, &b, e) < 0)
+		return err_wrap(e, "--token-file");
+	trimmed = str_trim(buf_str(&b));
+	if (trimmed.n == 0)
+		return err_set(e, ERR_CONFIG, "--token-file %s is empty", p->token_file);
+	snprintf(token, sizeof(token), STR_FMT, STR_ARG(trimmed));
+	return http_client_token(p->http, token, e);
+}
+
+static void renew_token(struct pusher *p)
+{
+	struct err err = ERR_INIT;
+
+	if (set_token(p, &err) < 0)
+		log_err(LOG_WARN, "token_not_renewed", &err, NULL);
+}
+
+/* The same body for the 20th time: not ever, then. */
+static bool fails_for_ever(struct pusher *p, const struct push_body *b, long status)
+{
+	if (status != 500)
+		return false;
+	p->failures = p->failed_sequence == b->sequence ? p->failures + 1 : 1;
+	p->failed_sequence = b->sequence;
+	return p->failures >= FAILURES_MAX;
+}
+
+static enum outcome judge(struct pusher *p, const struct push_body *b,
+			  const struct http_response *rs, struct err *e)
+{
+	bool refused;
+
+	if (rs->status >= 200 && rs->status < 300)
+		return SENT;
+	if (http_status_err(rs, p->url, e) == 0)
+		err_set(e, ERR_UNAVAILABLE, "%s: HTTP %ld", p->url, rs->status);
+	if (never_taken(rs->status) || fails_for_ever(p, b, rs->status))
+		return NEVER;
+	refused = rs->status < 500 && rs->status != 408 && rs->status != 425 && rs->status != 429;
+	if (refused)
+		renew_token(p);
+	pthread_mutex_lock(&p->mutex);
+	p->refused = refused;
+	pthread_mutex_unlock(&p->mutex);
+	return LATER;
+}
+
+static enum outcome send_body(struct pusher *p, const struct push_body *b, uint64_t *retry_after_s,
+			      struct err *e)
+{
+	static const char *const headers[] = {"Content-Type: " PUSH_CONTENT_TYPE,
+					      "Content-Encoding: " PUSH_CONTENT_ENCODING,
+					      "Connect-Protocol-Version: 1", "Expect:", NULL};
+	struct http_request rq = HTTP_REQUEST_INIT;
+	struct http_response rs = {0};
+	enum outcome outcome;
+
+	rq.method = "POST";
+	rq.url = p->url;
+	rq.headers = headers;
+	rq.body = (struct str){b->bytes, b->n};
+	rq.timeout_ms = REQUEST_TIMEOUT_MS;
+	*retry_after_s = 0;
+	if (http_do(p->http, &rq, &rs, e) < 0)
+		return LATER;
+	*retry_after_s = rs.retry_after_s;
+	outcome = judge(p, b, &rs, e);
+	http_response_deinit(&rs);
+	return outcome;
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+/* Waiting on would not help: with a spool nothing is lost by going, a refusal does not pass by. */
+static bool hopeless(const struct pusher *p)
+{
+	return p->failing && (p->refused || (p->spool && !p->disk_failing));
+}
+
+static bool has_work(const struct pusher *p)
+{
+	return p->queue.first || (p->spool && spool_oldest(p->spool));
+}
 
 static bool must_stop(const struct pusher *p)
 {
-	return p->stopping && (!p->first || clock_mono_ms() >= p->stop_at_ms);
+	return p->stopping &&
+	       (!has_work(p) || hopeless(p) || clock_mono_ms() >= p->stop_at_ms);
 }
 
-/* Sleeps that long, or until told to stop and out of time. */
-static void pause_ms(struct pusher *p, uint64_t ms)
+/* Sleeps that long, or until told to stop and out of time. Holds the mutex. */
+static void sleep_ms(struct pusher *p, uint64_t ms)
 {
 	uint64_t until = clock_mono_ms() + ms;
 
@@ -120,111 +282,143 @@ static void pause_ms(struct pusher *p, uint64_t ms)
 }
 
 /* Half to all of the doubled pause, so that a fleet does not knock in step. */
-static uint64_t next_pause(uint64_t *pause, uint64_t retry_after_s)
+static uint64_t next_pause(struct pusher *p, uint64_t retry_after_s)
 {
-	uint64_t now = *pause;
-	uint32_t random = 0;
+	uint64_t now = p->pause_ms;
 
-	*pause = MIN(now * 2, (uint64_t)PAUSE_MAX_MS);
+	p->pause_ms = MIN(now * 2, p->first_pause_ms * PAUSE_GROWTH_MAX);
 	if (retry_after_s > 0)
-		return MIN(retry_after_s, (uint64_t)RETRY_AFTER_MAX_S) * 1000;
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = 0;
-	return now / 2 + random % (now / 2 + 1);
+		now = MAX(now, 2 * MIN(retry_after_s, (uint64_t)RETRY_AFTER_MAX_S) * 1000);
+	return jitter_between(now / 2, now);
 }
 
-static int send_body(struct pusher *p, const struct body *b, uint64_t *retry_after_s, struct err *e)
+/* The body that is next: the oldest of memory and spool. 1, 0 when there is none, -1: look again. */
+static int take_next(struct pusher *p, struct push_body **ret)
 {
-	static const char *const headers[] = {"Content-Type: " PUSH_CONTENT_TYPE,
-					      "Connect-Protocol-Version: 1", "Expect:", NULL};
-	struct http_request rq = HTTP_REQUEST_INIT;
-	struct http_response rs = {0};
-	int r;
+	_cleanup_(buf_deinit) struct buf bytes = BUF_INIT(SPOOL_BODY_MAX);
+	uint64_t on_disk = p->spool ? spool_oldest(p->spool) : 0;
+	uint64_t samples;
+	struct err err = ERR_INIT;
 
-	rq.method = "POST";
-	rq.url = p->url;
-	rq.headers = headers;
-	rq.body = (struct str){b->bytes, b->n};
-	rq.timeout_ms = REQUEST_TIMEOUT_MS;
-	*retry_after_s = 0;
-	if (http_do(p->http, &rq, &rs, e) < 0)
+	if (p->queue.first && (!on_disk || p->queue.first->sequence < on_disk)) {
+		*ret = push_queue_take(&p->queue);
+		return 1;
+	}
+	if (!on_disk)
+		return 0;
+	pthread_mutex_unlock(&p->mutex);
+	if (spool_take(p->spool, on_disk, &bytes, &samples, &err) < 0 ||
+	    push_body_new(&bytes, samples, ret, &err) < 0) {
+		spool_release(p->spool, on_disk, false);
+		if (err.kind != ERR_NOT_FOUND) // then it was dropped just now
+			log_err(LOG_WARN, "spool_unreadable", &err, NULL);
+		pthread_mutex_lock(&p->mutex);
+		if (err.kind == ERR_NOMEM)
+			sleep_ms(p, PAUSE_FIRST_MS);
 		return -1;
-	*retry_after_s = rs.retry_after_s;
-	r = http_status_err(&rs, p->url, e);
-	http_response_deinit(&rs);
-	return r;
+	}
+	(*ret)->sequence = on_disk;
+	(*ret)->on_disk = true;
+	pthread_mutex_lock(&p->mutex);
+	return 1;
 }
 
-/* After a failure: try again later, or give the body up. Holds the mutex. */
-static void handle_failure(struct pusher *p, struct body *b, const struct err *err,
+/* Done with it, wherever it is. Holds the mutex, but for I/O. */
+static void forget(struct pusher *p, struct push_body *b)
+{
+	if (b->on_disk) {
+		pthread_mutex_unlock(&p->mutex);
+		spool_release(p->spool, b->sequence, true);
+		pthread_mutex_lock(&p->mutex);
+	}
+	push_body_free(b);
+}
+
+static void handle_sent(struct pusher *p, struct push_body *b)
+{
+	uint64_t gap = b->on_disk ? REPLAY_GAP_MS + b->n / REPLAY_BYTES_PER_MS : 0;
+
+	if (p->failing)
+		LOG(LOG_INFO, "push_works_again");
+	p->failing = false;
+	p->refused = false;
+	p->pause_ms = p->first_pause_ms;
+	p->stats.pushes++;
+	p->stats.bytes += b->n;
+	p->stats.samples += b->samples;
+	p->stats.replayed += b->on_disk;
+	forget(p, b);
+	if (!p->stopping)
+		sleep_ms(p, gap);
+}
+
+static void handle_refused(struct pusher *p, struct push_body *b, const struct err *err)
+{
+	p->stats.last = *err;
+	p->stats.refused++;
+	count_dropped(p, b);
+	log_err(LOG_ERROR, "push_dropped", err,
+		(const struct log_field[]){{"samples", LOG_U(b->samples)}, {NULL, {0}}});
+	forget(p, b);
+}
+
+static void handle_failure(struct pusher *p, struct push_body *b, const struct err *err,
 			   uint64_t wait_ms)
 {
-	bool again = err_retryable(err->kind);
-
 	p->stats.last = *err;
-	log_err(again ? LOG_WARN : LOG_ERROR, again ? "push_retry" : "push_dropped", err, NULL);
-	if (!again) {
-		p->stats.dropped++;
-		body_free(b);
-		return;
-	}
 	p->stats.retries++;
-	put_first(p, b);
-	pause_ms(p, wait_ms);
+	p->failing = true;
+	log_err(LOG_WARN, "push_retry", err,
+		(const struct log_field[]){{"wait_ms", LOG_U(wait_ms)}, {NULL, {0}}});
+	if (b->on_disk) {
+		spool_release(p->spool, b->sequence, false);
+		push_body_free(b);
+	} else {
+		push_queue_put_first(&p->queue, b);
+	}
+	spill(p);
+	sleep_ms(p, wait_ms);
+}
+
+static void attempt(struct pusher *p, struct push_body *b)
+{
+	struct err err = ERR_INIT;
+	uint64_t retry_after_s;
+	enum outcome outcome;
+
+	pthread_mutex_unlock(&p->mutex);
+	outcome = send_body(p, b, &retry_after_s, &err);
+	pthread_mutex_lock(&p->mutex);
+	if (outcome == SENT)
+		handle_sent(p, b);
+	else if (outcome == NEVER)
+		handle_refused(p, b, &err);
+	else
+		handle_failure(p, b, &err, next_pause(p, retry_after_s));
 }
 
 static void *run(void *arg)
 {
 	struct pusher *p = arg;
-	uint64_t pause = PAUSE_FIRST_MS;
 
 	pthread_mutex_lock(&p->mutex);
 	while (!must_stop(p)) {
-		struct body *b = take_first(p);
-		struct err err = ERR_INIT;
-		uint64_t retry_after_s;
-		int r;
+		struct push_body *b;
+		int r = take_next(p, &b);
 
-		if (!b) {
+		if (r > 0)
+			attempt(p, b);
+		else if (r == 0)
 			pthread_cond_wait(&p->changed, &p->mutex);
-			continue;
-		}
-		pthread_mutex_unlock(&p->mutex);
-		r = send_body(p, b, &retry_after_s, &err);
-		pthread_mutex_lock(&p->mutex);
-		if (r < 0) {
-			handle_failure(p, b, &err, next_pause(&pause, retry_after_s));
-			continue;
-		}
-		pause = PAUSE_FIRST_MS;
-		p->stats.pushes++;
-		p->stats.bytes += b->n;
-		body_free(b);
 	}
-	while (p->first)
+	spill(p);
+	while (p->queue.first)
 		drop_oldest(p);
 	pthread_mutex_unlock(&p->mutex);
 	return NULL;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
-
-static int set_token(struct pusher *p, const char *file, struct err *e)
-{
-	_cleanup_(buf_deinit) struct buf b = BUF_INIT(TOKEN_MAX);
-	char token[TOKEN_MAX + 1];
-	struct str trimmed;
-
-	if (!file)
-		return 0;
-	if (io_read_file(file, &b, e) < 0)
-		return err_wrap(e, "--token-file");
-	trimmed = str_trim(buf_str(&b));
-	if (trimmed.n == 0)
-		return err_set(e, ERR_CONFIG, "--token-file %s is empty", file);
-	snprintf(token, sizeof(token), STR_FMT, STR_ARG(trimmed));
-	return http_client_token(p->http, token, e);
-}
 
 static int set_url(struct pusher *p, const char *server, struct err *e)
 {
@@ -253,19 +447,20 @@ static void init_sync(struct pusher *p)
 	pthread_mutex_init(&p->mutex, NULL);
 }
 
-static int start_thread(struct pusher *p, struct err *e)
+static int set_up(struct pusher *p, const struct pusher_config *config, struct err *e)
 {
-	sigset_t all, old;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&p->thread, NULL, run, p);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r != 0)
-		return err_sys(e, r, "starting the push thread");
-	p->started = true;
-	return 0;
+	if (config->token_file && !(p->token_file = mem_strdup(config->token_file)))
+		return err_nomem(e);
+	if (set_url(p, config->server, e) < 0 ||
+	    http_client_new("unhex-agent/" UNHEX_VERSION, ANSWER_MAX, &p->http, e) < 0 ||
+	    set_token(p, e) < 0)
+		return -1;
+	if (config->spool_dir) {
+		if (spool_open(config->spool_dir, config->spool_bytes, &p->spool, e) < 0)
+			return -1;
+		p->newest = spool_newest(p->spool);
+	}
+	return thread_start(&p->thread, "push", run, p, e);
 }
 
 int pusher_new(const struct pusher_config *config, struct pusher **ret, struct err *e)
@@ -274,11 +469,10 @@ int pusher_new(const struct pusher_config *config, struct pusher **ret, struct e
 
 	if (!p)
 		return err_nomem(e);
-	p->last = &p->first;
+	p->first_pause_ms = config->pause_ms ? config->pause_ms : PAUSE_FIRST_MS;
+	p->pause_ms = p->first_pause_ms;
 	init_sync(p);
-	if (set_url(p, config->server, e) < 0 ||
-	    http_client_new("unhex-agent/" UNHEX_VERSION, ANSWER_MAX, &p->http, e) < 0 ||
-	    set_token(p, config->token_file, e) < 0 || start_thread(p, e) < 0) {
+	if (set_up(p, config, e) < 0) {
 		pusher_free(p);
 		return -1;
 	}
@@ -286,54 +480,41 @@ int pusher_new(const struct pusher_config *config, struct pusher **ret, struct e
 	return 0;
 }
 
-int pusher_add(struct pusher *p, struct buf *body, struct err *e)
-{
-	struct body *b = mem_zalloc(sizeof(*b));
-
-	if (!b)
-		return err_nomem(e);
-	b->bytes = buf_steal(body, &b->n);
-	if (!b->bytes) {
-		free(b);
-		return err_nomem(e);
-	}
-	pthread_mutex_lock(&p->mutex);
-	put_last(p, b);
-	while (p->queued_bytes > PUSHER_QUEUE_BYTES && p->first->next)
-		drop_oldest(p);
-	pthread_cond_signal(&p->changed);
-	pthread_mutex_unlock(&p->mutex);
-	return 0;
-}
-
 void pusher_stats(struct pusher *p, struct pusher_stats *ret)
 {
 	pthread_mutex_lock(&p->mutex);
 	*ret = p->stats;
+	ret->waiting = p->queue.count;
+	ret->waiting_bytes = p->queue.bytes;
 	pthread_mutex_unlock(&p->mutex);
+	if (p->spool)
+		spool_stats(p->spool, &ret->spool);
 }
 
 void pusher_stop(struct pusher *p, uint64_t grace_ms)
 {
-	if (!p->started)
-		return;
 	pthread_mutex_lock(&p->mutex);
 	p->stopping = true;
 	p->stop_at_ms = clock_mono_ms() + grace_ms;
 	pthread_cond_signal(&p->changed);
 	pthread_mutex_unlock(&p->mutex);
-	pthread_join(p->thread, NULL);
-	p->started = false;
+	thread_join(&p->thread);
 }
 
 void pusher_free(struct pusher *p)
 {
+	struct push_body *b;
+
 	if (!p)
 		return;
 	pusher_stop(p, 0);
+	while ((b = push_queue_take(&p->queue)))
+		push_body_free(b);
 	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->mutex);
 	http_client_free(p->http);
+	spool_close(p->spool);
+	free(p->token_file);
 	free(p->url);
 	free(p);
 }

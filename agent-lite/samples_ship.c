@@ -41,6 +41,7 @@ static int set_modules(struct shipment *s, struct mappings *m, struct err *e)
 static int add_stack(struct shipment *s, const struct samples_file *f, const struct mappings *m,
 		     uint64_t *ips, size_t n, struct err *e)
 {
+	_cleanup_(buf_deinit) struct buf labels = BUF_INIT(LABELS_PACKED_MAX);
 	struct frame frames[SAMPLES_DEPTH];
 	struct stack_sample sample = {
 		.comm = f->comm,
@@ -55,7 +56,9 @@ static int add_stack(struct shipment *s, const struct samples_file *f, const str
 		ips[i] = address_into_call(ips[i], i);
 	sample.frame_count = module_frames(m, module_cache_special(s->modules, MODULE_UNKNOWN), ips,
 					   n, true, frames);
-	r = batch_add(&s->batch, f->comm, "", &sample, e);
+	if (labels_of_service(f->comm, "", &labels, e) < 0)
+		return -1;
+	r = batch_add(&s->batch, buf_str(&labels), &sample, e);
 	if (r == BATCH_FULL) {
 		s->dropped++;
 		return 0;

@@ -3,6 +3,7 @@
 
 #include "agent-lite/push_request.h"
 #include "base/io.h"
+#include "base/log.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@ void sink_config_of(const struct options *o, struct sink_config *ret)
 	*ret = (struct sink_config){
 		.server = o->server,
 		.token_file = o->token_file,
+		.spool_dir = o->spool_dir,
+		.spool_bytes = o->spool_bytes,
 		.output = o->output,
 		.to_stdout = o->to_stdout,
 		.hz = (unsigned)o->hz,
@@ -34,13 +37,15 @@ static int open_output(struct sink *s, struct err *e)
 
 int sink_open(struct sink *s, const struct sink_config *config, struct err *e)
 {
-	const struct pusher_config pusher = {config->server, config->token_file};
+	const struct pusher_config pusher = {
+		.server = config->server,
+		.token_file = config->token_file,
+		.spool_dir = config->spool_dir,
+		.spool_bytes = config->spool_bytes,
+	};
 
 	*s = SINK_INIT;
 	s->config = *config;
-	if (gethostname(s->node, sizeof(s->node)) < 0)
-		s->node[0] = 0;
-	s->node[sizeof(s->node) - 1] = 0;
 	return config->server ? pusher_new(&pusher, &s->pusher, e) : open_output(s, e);
 }
 
@@ -67,9 +72,24 @@ int sink_ship(void *sink, struct batch *b, struct err *e)
 
 	if (sink_is_file(s))
 		return write_profile(s, b, e);
-	if (push_request_encode(b, s->node, s->config.hz, &body, e) < 0)
+	if (push_request_encode(b, s->config.hz, &body, e) < 0)
 		return -1;
-	return pusher_add(s->pusher, &body, e);
+	return pusher_add(s->pusher, &body, b->samples, e);
+}
+
+/* What was sampled and will not come to the server. */
+static int report_lost(const struct pusher_stats *stats, struct err *e)
+{
+	uint64_t lost = stats->dropped + stats->spool.dropped_files;
+
+	if (lost == 0)
+		return 0;
+	if (stats->last.kind == ERR_NONE)
+		return err_set(e, ERR_UNAVAILABLE,
+			       "%llu pushes were dropped: the server is too slow",
+			       (unsigned long long)lost);
+	*e = stats->last;
+	return err_wrap(e, "%llu pushes were not delivered", (unsigned long long)lost);
 }
 
 int sink_finish(struct sink *s, struct pusher_stats *ret, struct err *e)
@@ -80,16 +100,14 @@ int sink_finish(struct sink *s, struct pusher_stats *ret, struct err *e)
 		pusher_stop(s->pusher, FINISH_GRACE_MS);
 		pusher_stats(s->pusher, &stats);
 	}
+	if (stats.spool.files > 0)
+		log_err(LOG_WARN, "spooled_for_next_start", &stats.last,
+			(const struct log_field[]){{"pushes", LOG_U(stats.spool.files)},
+						   {"samples", LOG_U(stats.spool.samples)},
+						   {NULL, {0}}});
 	if (ret)
 		*ret = stats;
-	if (stats.dropped == 0)
-		return 0;
-	if (stats.last.kind == ERR_NONE)
-		return err_set(e, ERR_UNAVAILABLE,
-			       "%llu pushes were dropped: the server is too slow",
-			       (unsigned long long)stats.dropped);
-	*e = stats.last;
-	return err_wrap(e, "%llu pushes were not delivered", (unsigned long long)stats.dropped);
+	return report_lost(&stats, e);
 }
 
 void sink_deinit(struct sink *s)

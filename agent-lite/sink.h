@@ -14,6 +14,8 @@
 struct sink_config {
 	const char *server; /* NULL: none; then one of the next two */
 	const char *token_file;
+	const char *spool_dir; /* NULL: none */
+	uint64_t spool_bytes;
 	const char *output; /* path, NULL: none */
 	bool to_stdout;
 	unsigned hz;
@@ -23,7 +25,6 @@ struct sink {
 	struct sink_config config; /* strings borrowed */
 	struct pusher *pusher;
 	struct output output; /* without a server */
-	char node[256];
 };
 
 #define SINK_INIT ((struct sink){.output = OUTPUT_INIT})

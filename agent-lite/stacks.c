@@ -14,12 +14,13 @@ static size_t items_max(const struct stacks *s)
 	return s->max * 16;
 }
 
-/* The first byte of an index key: one map serves four tables. */
-enum tag { TAG_NAME, TAG_MODULE, TAG_LOCATION, TAG_STACK };
+/* The first byte of an index key: one map serves five tables. */
+enum tag { TAG_NAME, TAG_FUNCTION, TAG_MODULE, TAG_LOCATION, TAG_STACK };
 
 struct location_key {
 	uint64_t tag;
-	uint64_t module;
+	uint32_t module;
+	uint32_t function;
 	uint64_t address;
 };
 
@@ -29,7 +30,8 @@ struct module_key {
 };
 
 struct stack_key {
-	uint64_t tag;
+	uint32_t tag;
+	uint32_t type;
 	uint64_t pid;
 	uint32_t comm;
 	uint32_t thread;
@@ -50,6 +52,7 @@ void stacks_deinit(struct stacks *s)
 	for (size_t i = 0; i < s->module_count; i++)
 		module_unref(s->modules[i]);
 	free(s->names);
+	free(s->functions);
 	free(s->modules);
 	free(s->locations);
 	free(s->stacks);
@@ -75,32 +78,75 @@ static int remember(struct stacks *s, struct str key, size_t position, struct er
 	return 0;
 }
 
-static int intern_name(struct stacks *s, const char *name, uint32_t *ret, struct err *e)
+/* A table of texts in the arena: names or functions. */
+struct texts {
+	const char ***items;
+	size_t *n, *cap;
+	enum tag tag;
+	size_t text_max;
+};
+
+static int add_text(struct stacks *s, const struct texts *t, struct str key, struct str text,
+		    struct err *e)
 {
-	char key[1 + 64] = {TAG_NAME};
-	size_t n = strnlen(name, sizeof(key) - 1);
-	struct str bytes = {key, n + 1};
 	char *copy;
 
-	memcpy(key + 1, name, n);
-	if (look_up(s, bytes, ret))
-		return 0;
-	if (s->name_count >= items_max(s))
+	if (*t->n >= items_max(s))
 		return STACKS_FULL;
-	copy = arena_alloc(&s->arena, n + 1);
+	copy = arena_alloc(&s->arena, text.n + 1);
 	if (!copy)
 		return STACKS_FULL;
-	memcpy(copy, name, n);
-	copy[n] = 0;
+	memcpy(copy, text.p, text.n);
+	copy[text.n] = 0;
 	clean_text(copy);
-	if (mem_grow(&s->names, &s->name_cap, s->name_count + 1, sizeof(*s->names), items_max(s)) <
-	    0)
+	if (mem_grow(t->items, t->cap, *t->n + 1, sizeof(**t->items), items_max(s)) < 0)
 		return err_nomem(e);
-	if (remember(s, bytes, s->name_count, e) < 0)
+	if (remember(s, key, *t->n, e) < 0)
 		return -1;
-	*ret = (uint32_t)s->name_count;
-	s->names[s->name_count++] = copy;
+	(*t->items)[(*t->n)++] = copy;
 	return 0;
+}
+
+static int intern_text(struct stacks *s, const struct texts *t, const char *text, uint32_t *ret,
+		       struct err *e)
+{
+	char key[1 + STACK_FUNCTION_MAX] = {(char)t->tag};
+	size_t n = strnlen(text, t->text_max);
+	struct str bytes = {key, n + 1};
+	int r;
+
+	memcpy(key + 1, text, n);
+	if (look_up(s, bytes, ret))
+		return 0;
+	r = add_text(s, t, bytes, (struct str){key + 1, n}, e);
+	if (r == 0)
+		*ret = (uint32_t)*t->n - 1;
+	return r;
+}
+
+static int intern_name(struct stacks *s, const char *name, uint32_t *ret, struct err *e)
+{
+	const struct texts names = {&s->names, &s->name_count, &s->name_cap, TAG_NAME,
+				    STACK_NAME_MAX};
+
+	return intern_text(s, &names, name, ret, e);
+}
+
+/* *ret: 0 where there is none. */
+static int intern_function(struct stacks *s, const char *function, uint32_t *ret, struct err *e)
+{
+	const struct texts functions = {&s->functions, &s->function_count, &s->function_cap,
+					TAG_FUNCTION, STACK_FUNCTION_MAX};
+	uint32_t at;
+	int r;
+
+	*ret = 0;
+	if (!function || !*function)
+		return 0;
+	r = intern_text(s, &functions, function, &at, e);
+	if (r == 0)
+		*ret = at + 1;
+	return r;
 }
 
 static int intern_module(struct stacks *s, struct module *m, uint32_t *ret, struct err *e)
@@ -124,14 +170,14 @@ static int intern_module(struct stacks *s, struct module *m, uint32_t *ret, stru
 
 static int intern_location(struct stacks *s, const struct frame *f, uint32_t *ret, struct err *e)
 {
-	struct location_key key = {TAG_LOCATION, 0, f->address};
+	struct location_key key = {TAG_LOCATION, 0, 0, f->address};
 	struct str bytes = {(const char *)&key, sizeof(key)};
-	uint32_t module;
-	int r = intern_module(s, f->module, &module, e);
+	int r = intern_module(s, f->module, &key.module, e);
 
+	if (r == 0)
+		r = intern_function(s, f->function, &key.function, e);
 	if (r != 0)
 		return r;
-	key.module = module;
 	if (look_up(s, bytes, ret))
 		return 0;
 	if (s->location_count >= items_max(s))
@@ -142,7 +188,11 @@ static int intern_location(struct stacks *s, const struct frame *f, uint32_t *re
 	if (remember(s, bytes, s->location_count, e) < 0)
 		return -1;
 	*ret = (uint32_t)s->location_count;
-	s->locations[s->location_count++] = (struct stack_location){module, f->address};
+	s->locations[s->location_count++] = (struct stack_location){
+		key.module,
+		f->address,
+		key.function,
+	};
 	return 0;
 }
 
@@ -153,6 +203,7 @@ static int make_key(struct stacks *s, const struct stack_sample *sample, struct 
 
 	memset(key, 0, offsetof(struct stack_key, locations));
 	key->tag = TAG_STACK;
+	key->type = sample->type;
 	key->pid = sample->pid;
 	r = intern_name(s, sample->comm, &key->comm, e);
 	if (r == 0)
@@ -179,10 +230,12 @@ static int add_stack(struct stacks *s, const struct stack_key *key,
 	if (remember(s, bytes, s->stack_count, e) < 0)
 		return -1;
 	s->stacks[s->stack_count++] = (struct stack){
+		.type = sample->type,
 		.comm = key->comm,
 		.thread = key->thread,
 		.pid = key->pid,
 		.count = sample->count,
+		.value_ns = sample->value_ns,
 		.locations = locations,
 		.location_count = sample->frame_count,
 	};
@@ -206,11 +259,13 @@ int stacks_add(struct stacks *s, const struct stack_sample *sample, struct err *
 							 sample->frame_count * sizeof(uint32_t)};
 	if (look_up(s, bytes, &at)) {
 		s->stacks[at].count += sample->count;
+		s->stacks[at].value_ns += sample->value_ns;
 	} else {
 		r = add_stack(s, &key, sample, bytes, e);
 		if (r != 0)
 			return r;
 	}
 	s->samples += sample->count;
+	s->types |= 1u << sample->type;
 	return 0;
 }

@@ -84,6 +84,40 @@ static void whatever_differs_is_another_stack(void **state)
 	stacks_deinit(&st);
 }
 
+static void types_and_functions_are_identity(void **state)
+{
+	char long_name[STACK_FUNCTION_MAX + 20];
+	struct frame f[] = {{app, 0x10, NULL}};
+	struct stack_sample s = sample_of(f, 1);
+	struct stacks st;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	memset(long_name, 'x', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = 0;
+	stacks_init(&st, 100);
+	assert_ok(stacks_add(&st, &s, &e));
+	s.type = STACK_OFF_CPU;
+	s.value_ns = 70;
+	assert_ok(stacks_add(&st, &s, &e));
+	assert_ok(stacks_add(&st, &s, &e));
+	assert_int_equal(st.stack_count, 2);
+	assert_int_equal(st.stacks[1].value_ns, 140);
+	assert_int_equal(st.types, 1 << STACK_CPU | 1 << STACK_OFF_CPU);
+	f[0].function = "app"; // the comm's text: another table
+	assert_ok(stacks_add(&st, &s, &e));
+	f[0].function = long_name;
+	assert_ok(stacks_add(&st, &s, &e));
+	assert_int_equal(st.stack_count, 4);
+	assert_int_equal(st.location_count, 3);
+	assert_int_equal(st.function_count, 2);
+	long_name[0] = 'y'; // copied
+	assert_int_equal(strlen(st.functions[1]), STACK_FUNCTION_MAX);
+	assert_int_equal(st.functions[1][0], 'x');
+	assert_string_equal(st.functions[st.locations[1].function - 1], "app");
+	stacks_deinit(&st);
+}
+
 static void a_full_table_says_so(void **state)
 {
 	struct stacks st;
@@ -142,7 +176,7 @@ static void names_become_clean(void **state)
 /* Each allocation in turn fails: no leak, no lost reference (teardown looks), a clear error. */
 static void out_of_memory_is_survived(void **state)
 {
-	const struct frame f[] = {{libc_module, 0x10, NULL}, {app, 0x20, NULL}};
+	const struct frame f[] = {{libc_module, 0x10, NULL}, {app, 0x20, "jitted"}};
 	struct stack_sample s = sample_of(f, 2);
 	bool fired = true;
 
@@ -167,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_stacks_are_counted),
 		cmocka_unit_test(whatever_differs_is_another_stack),
+		cmocka_unit_test(types_and_functions_are_identity),
 		cmocka_unit_test(a_full_table_says_so),
 		cmocka_unit_test(too_deep_is_refused),
 		cmocka_unit_test(names_become_clean),

@@ -65,6 +65,30 @@ struct unwind_page {
 	__u32 end;   /* one past the last */
 };
 
+enum {
+	UNWIND_TABLES_MAX = 8192,
+	UNWIND_MAPPINGS_MAX = 1 << 16, /* slots, shared by all processes */
+	UNWIND_PROCESSES_MAX = 8192,
+};
+
+#define UNWIND_NO_TABLE 0xffffffffu
+
+/* One executable mapping; a process's lie side by side, ascending. */
+struct unwind_mapping {
+	__u64 start, end;
+	__u64 bias;  /* run-time address of the table's base */
+	__u32 table; /* UNWIND_NO_TABLE: by frame pointer */
+	__u32 pages; /* of the table */
+};
+
+/* Where a process's mappings are, by its thread group's ID. */
+struct unwind_process {
+	__u64 start_ns; /* as in struct profile_record; 0: not known, whoever has the ID is it */
+	__u64 exec_id;
+	__u32 first_mapping;
+	__u32 mapping_count;
+};
+
 _Static_assert(sizeof(struct unwind_row) == 8, "a row is one slot");
 _Static_assert(sizeof(struct unwind_page) == 8, "a page is one slot");
 

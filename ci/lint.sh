@@ -57,6 +57,11 @@ headers_alone() {
 	return $bad
 }
 
+# The kernel side for the other architecture, which the build does not make.
+bpf_for_arm64() {
+	make -s BUILD=build/arm64 BPF_ARCH=arm64 BPF_INCLUDE=/usr/aarch64-linux-gnu/include build/arm64/bpf/profile.bpf.o
+}
+
 # From nothing: objects of an earlier run, or of other flags, would not be looked at again. A warning is an
 # error here as in any build.
 analyzer() {
@@ -73,6 +78,7 @@ if [ -e build/unhex-agent ]; then
 else
 	skip "unhex-agent is linked without libdw" "not built"
 fi
+check "BPF programs compile for arm64" bpf_for_arm64
 if [ "${1:-quick}" = all ]; then
 	check "headers compile alone" headers_alone
 	if command -v shellcheck >/dev/null; then

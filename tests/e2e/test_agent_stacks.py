@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Whole stacks from programs of every kind: sampled by the agent, named by the server, checked to the root function.
+
+All victims of a group run at once and are sampled once, in the first of its tests. ONLY_TEST=name runs that victim alone.
+"""
+import os
+import signal
+import time
+
+from agent_runs import Agent, Verdict, need_ebpf, query
+from agent_victims import NATIVE, RUNTIMES, libc_files
+from harness import SLOW, Skip, main, test
+
+HZ = 499
+SETTLE = 3  # seconds: the agent reads what is mapped and makes its tables
+SAMPLED = 5
+SAMPLES_MIN = 30
+COMPLETE_MIN = 0.97  # the aim is 0.99; a few samples of a busy machine are no measurement
+
+_verdicts = {}  # victim's name -> Verdict, or what was raised instead
+
+
+def prepare_all(case, victims):
+    ready = []
+    for victim in victims:
+        try:
+            victim.prepare(case)
+            ready.append(victim)
+        except Skip as reason:
+            _verdicts[victim.name] = reason
+    return ready
+
+
+def observe(case, group):
+    """Samples the group and leaves a verdict on each."""
+    only = os.environ.get("ONLY_TEST", "")
+    files = libc_files()
+    # Windows of a second, so that a query can leave out how it began.
+    server = case.server("--profile-window", "1s")
+    running = prepare_all(case, [v for v in group if only in v.name])
+    case.unhex("upload", "--wait", *files, *sorted({f for v in running for f in v.files}), server=server)
+    for victim in running:
+        victim.start(case)
+    agent = Agent(case, server, "--hz", HZ, pids=[v.process.pid for v in running])
+    time.sleep(1 * SLOW)
+    for victim in running:
+        if victim.name == "dlopen":
+            victim.process.send_signal(signal.SIGUSR1)
+    time.sleep(SETTLE * SLOW)
+    since = time.time() + 1
+    time.sleep((SAMPLED + 1) * SLOW)
+    agent.stop()
+    for victim in running:
+        victim.end()
+    found = query(server, since, HZ)
+    for victim in running:
+        _verdicts[victim.name] = Verdict(victim, [s for s in found if s.labels.get("pid") == victim.process.pid])
+
+
+def check(case, group, victim):
+    need_ebpf()
+    if victim.name not in _verdicts:
+        try:
+            observe(case, group)
+        except Exception as error:  # pylint: disable=broad-except
+            _verdicts.update({v.name: error for v in group})
+    verdict = _verdicts[victim.name]
+    if isinstance(verdict, Exception):
+        raise verdict
+    print("# " + verdict.sentence())
+    assert verdict.samples >= SAMPLES_MIN, verdict.sentence()
+    if victim.capped:
+        assert verdict.capped >= 0.9 * verdict.samples, verdict.sentence() + "\n" + verdict.common()
+    else:
+        assert verdict.complete >= COMPLETE_MIN, verdict.sentence() + "\n" + verdict.common()
+    for (chain, least), share in zip(victim.chains, verdict.chains):
+        assert share >= least, f"{verdict.sentence()}\n{chain} in {share:.1%}, not {least:.0%}\n{verdict.common()}"
+
+
+def add(group, victim):
+    def one(case):
+        check(case, group, victim)
+    one.__name__, one.__doc__ = victim.name, victim.what
+    test(one)
+
+
+for each_group in (NATIVE, RUNTIMES):
+    for each in each_group:
+        add(each_group, each)
+main()
