@@ -87,7 +87,13 @@ static void offsets_that_do_not_fit(void **state)
 	X86(called(CFI_CFA_FP, 8 * INT16_MIN - 8), UNWIND_CFA_NONE, 0, 0, 0);
 	X86(called(CFI_CFA_SP, INT64_MIN), UNWIND_CFA_NONE, 0, 0, 0);
 	X86(with_fp(at_start, CFI_AT_CFA, -1024), UNWIND_CFA_SP, 1, UNWIND_SAVED_CFA, -128);
-	X86(with_fp(at_start, CFI_AT_CFA, -1032), UNWIND_CFA_SP, 1, UNWIND_SAVED_LOST, 0);
+	X86(with_fp(at_start, CFI_AT_CFA, -1032), UNWIND_CFA_SP, 1, UNWIND_SAVED_SP, -128);
+	X86(with_fp(at_start, CFI_AT_CFA, -1040), UNWIND_CFA_SP, 1, UNWIND_SAVED_LOST, 0);
+	X86(with_fp(at_start, CFI_AT_CFA, INT64_MIN), UNWIND_CFA_SP, 1, UNWIND_SAVED_LOST, 0);
+	X86(with_fp(called(CFI_CFA_FP, 4096), CFI_AT_CFA, -4096), UNWIND_CFA_FP, 512,
+	    UNWIND_SAVED_FP, 0);
+	X86(with_fp(called(CFI_CFA_FP_DEREF, 4096), CFI_AT_CFA, -4096), UNWIND_CFA_FP_DEREF, 512,
+	    UNWIND_SAVED_LOST, 0);
 	X86(with_fp(at_start, CFI_AT_CFA, 1016), UNWIND_CFA_SP, 1, UNWIND_SAVED_CFA, 127);
 	X86(with_fp(at_start, CFI_AT_CFA, 1024), UNWIND_CFA_SP, 1, UNWIND_SAVED_LOST, 0);
 	X86(with_fp(at_start, CFI_AT_CFA, -4), UNWIND_CFA_SP, 1, UNWIND_SAVED_LOST, 0);
@@ -98,6 +104,7 @@ static void aarch64_states(void **state)
 {
 	const struct cfi_state leaf = {.cfa = CFI_CFA_SP, .cfa_offset = 32};
 	const struct cfi_state record = with_ra(with_fp(leaf, CFI_AT_CFA, -32), CFI_AT_CFA, -24);
+	struct cfi_state large = with_ra(with_fp(leaf, CFI_AT_CFA, -8000), CFI_AT_CFA, -7992);
 
 	(void)state;
 	A64(leaf, UNWIND_CFA_SP, 4, UNWIND_SAVED_NONE, 0);
@@ -107,6 +114,13 @@ static void aarch64_states(void **state)
 	A64(with_ra(leaf, CFI_UNDEFINED, 0), UNWIND_CFA_END, 0, 0, 0);
 	A64(with_fp(leaf, CFI_AT_CFA, -32), UNWIND_CFA_SP, 4, UNWIND_SAVED_LOST, 0);
 	A64(with_fp(leaf, CFI_ELSEWHERE, 0), UNWIND_CFA_SP, 4, UNWIND_SAVED_LOST, 0);
+	// a frame record at the bottom of a large frame
+	large.cfa_offset = 8016;
+	A64(large, UNWIND_CFA_SP, 1002, UNWIND_SAVED_SP, 2);
+	large.cfa = CFI_CFA_FP;
+	A64(large, UNWIND_CFA_FP, 1002, UNWIND_SAVED_FP, 2);
+	A64(with_ra(large, CFI_AT_CFA, -16), UNWIND_CFA_NONE, 0, 0, 0);
+	A64(with_ra(large, CFI_AT_CFA, INT64_MIN), UNWIND_CFA_NONE, 0, 0, 0);
 	// not a frame record
 	A64(with_ra(record, CFI_AT_CFA, -16), UNWIND_CFA_NONE, 0, 0, 0);
 	A64(with_ra(leaf, CFI_AT_CFA, -1032), UNWIND_CFA_NONE, 0, 0, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tables of real files, row by row beside libdw's reader of call frames, of compiled oddities, and of
- * files written record by record. UNHEX_CFI_ALL=1 compares every ELF file below /usr as well.
+ * files written record by record. UNHEX_CFI_BELOW=/usr compares every ELF file in that folder as well, of any machine.
  */
 #include "agent-lite/unwind_table.h"
 
@@ -666,7 +666,7 @@ static void out_of_memory_is_an_error(void **state)
 	}
 }
 
-/* ---- everything on the machine ---------------------------------------------------------------- */
+/* ---- everything on a machine ----------------------------------------------------------------- */
 
 static struct totals {
 	size_t files, with_tables, looked_at, differ, unread;
@@ -698,19 +698,21 @@ static int compare_found(const char *path, const struct stat *st, int type, stru
 	return 0;
 }
 
-static void every_file_of_the_machine(void **state)
+static void every_file_of_a_folder(void **state)
 {
+	const char *folder = getenv("UNHEX_CFI_BELOW");
+
 	(void)state;
-	if (!getenv("UNHEX_CFI_ALL")) {
-		print_message("skip: long; UNHEX_CFI_ALL=1 compares every file below /usr\n");
+	if (!folder) {
+		print_message("skip: long; UNHEX_CFI_BELOW=/usr compares every file below /usr\n");
 		skip();
 	}
-	assert_int_equal(nftw("/usr", compare_found, 32, FTW_PHYS), 0);
+	assert_int_equal(nftw(folder, compare_found, 32, FTW_PHYS), 0);
 	print_message("%zu files, %zu with tables, %" PRIu64 " rows, %zu addresses compared, %zu differ, "
 		      "%zu not read\n", totals.files, totals.with_tables, totals.rows,
 		      totals.looked_at, totals.differ, totals.unread);
 	assert_int_equal(totals.differ, 0);
-	assert_true(totals.with_tables > 100);
+	assert_true(totals.with_tables > 0);
 }
 
 int main(void)
@@ -734,7 +736,7 @@ int main(void)
 		cmocka_unit_test_setup(every_truncation_is_survived, begin_file),
 		cmocka_unit_test_setup(every_corruption_is_survived, begin_file),
 		cmocka_unit_test_setup(out_of_memory_is_an_error, begin_file),
-		cmocka_unit_test(every_file_of_the_machine),
+		cmocka_unit_test(every_file_of_a_folder),
 	};
 
 	return cmocka_run_group_tests_name("unwind_table", tests, setup, teardown);
