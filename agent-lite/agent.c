@@ -2,6 +2,7 @@
 #include "agent-lite/agent.h"
 
 #include "agent-lite/collector.h"
+#include "agent-lite/jitter.h"
 #include "agent-lite/mmap_events.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
@@ -79,6 +80,9 @@ static int start_sampler(struct agent *a, struct err *e)
 		.pid_count = o->pid_texts.n,
 		.cgroups = (const char *const *)o->cgroups.items,
 		.cgroup_count = o->cgroups.n,
+		.unwinder = o->unwinder,
+		.off_cpu = o->off_cpu,
+		.off_cpu_min_ns = o->off_cpu_min_ms * 1000000,
 	};
 
 	timeline_init(&a->timeline, &a->processes, a->events ? mmap_events_merge(a->events) : NULL,
@@ -125,9 +129,8 @@ static int start(struct agent *a, struct err *e)
 	if (open_signals(a, e) < 0 || module_cache_new(NULL, &a->modules, e) < 0)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
-	// Before sampling starts: it takes a while. Said after: without sampling it does not
-	// matter.
-	known = kernel_image_read(&a->kernel, &unnamed) == 0;
+	// Said later: without sampling it does not matter.
+	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
 	if (open_sink(a, e) < 0)
@@ -208,11 +211,12 @@ static int turn(struct agent *a, struct err *e)
 	if (now >= a->next_tick_ms) {
 		a->next_tick_ms = now + TICK_MS;
 		processes_reap(&a->processes);
+		sampler_pace(a->sampler);
 		if (a->tables)
 			unwind_store_tick(a->tables);
 	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
-		a->next_flush_ms = now + a->options->interval_ms;
+		a->next_flush_ms = now + jitter_interval(a->options->interval_ms);
 		if (collector_flush(&a->collector, e) < 0)
 			return -1;
 	}
@@ -258,7 +262,7 @@ static int loop(struct agent *a, struct err *e)
 
 	a->end_ms = a->options->once_ms ? now + a->options->once_ms : UINT64_MAX;
 	a->next_tick_ms = now + TICK_MS;
-	a->next_flush_ms = now + a->options->interval_ms;
+	a->next_flush_ms = now + jitter_first_interval(a->options->interval_ms);
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	for (now = clock_mono_ms(); now < a->end_ms && !told_to_stop(a); now = clock_mono_ms()) {
 		bool too_early = false;

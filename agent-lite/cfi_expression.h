@@ -5,6 +5,7 @@
  *
  *   breg R off                     CFA is register + offset
  *   breg R off, deref              GCC's realigned stacks (config/i386, DRAP)
+ *   breg R off, deref, plus_uconst 8   OpenSSL's loops (crypto/perlasm, cfi_cfa_expression)
  *   breg7 8, breg16 0, lit15, and, litN, ge, lit3, shl, plus
  *                                  PLT stubs of GNU ld (bfd/elfxx-x86.c); N by the stub's shape
  *

@@ -25,6 +25,7 @@ enum cfi_cfa {
 	CFI_CFA_FP,	     /* fp + offset */
 	CFI_CFA_SP_DEREF,    /* *(sp + offset) */
 	CFI_CFA_FP_DEREF,    /* *(fp + offset) */
+	CFI_CFA_SP_DEREF_8,  /* *(sp + offset) + 8 */
 	CFI_CFA_PLT,	     /* x86-64: sp + 8, and 8 more where (pc & 15) >= offset */
 };
 

@@ -52,7 +52,7 @@ static int user_frames(struct collector *c, const struct record *r, struct frame
 {
 	const struct process_key key = {r->head.start_ns, r->head.exec_id, r->head.tgid};
 	size_t n = r->head.user_count;
-	const __u64 *from = r->user_ips;
+	const uint64_t *from = r->user_ips;
 	struct unwind_result walked;
 	uint64_t ips[PROFILE_DEPTH];
 	enum profile_end why = r->head.why;
@@ -107,7 +107,7 @@ int collector_add(void *collector, const struct record *r, struct err *e)
 	}
 	for (size_t i = 0; i < kernel_count; i++)
 		frames[i] = kernel_frame(c, address_into_call(r->kernel_ips[i], i));
-	if ((r->head.user_count > 0 || r->copy) &&
+	if ((r->head.user_count > 0 || r->head.why == PROFILE_END_NO_PROCESS) &&
 	    user_frames(c, r, frames + kernel_count, &user_count, &p, e) < 0)
 		return -1;
 
@@ -117,7 +117,9 @@ int collector_add(void *collector, const struct record *r, struct err *e)
 		.pid = r->head.tgid,
 		.frames = frames,
 		.frame_count = kernel_count + user_count,
-		.count = 1,
+		.type = r->head.kind == PROFILE_KIND_OFF_CPU ? STACK_OFF_CPU : STACK_CPU,
+		.count = r->head.count,
+		.value_ns = r->head.weight_ns,
 	};
 
 	return count(c, r, p ? p->container : "", &sample, e);

@@ -259,26 +259,32 @@ static void put_functions(struct buf *b, const struct stacks *s)
 	}
 }
 
+void profile_put(const struct stacks *s, const struct profile_info *info, struct buf *out)
+{
+	uint64_t period = NS_PER_S / info->hz;
+	enum column lead = first_column(s);
+
+	put_sample_types(out, s);
+	for (size_t i = 0; i < s->stack_count; i++)
+		put_sample(out, s, &s->stacks[i], period);
+	put_mappings(out, s);
+	put_locations(out, s);
+	put_functions(out, s);
+	put_strings(out, s);
+	pb_put_u64(out, PROFILE_TIME_NANOS, (uint64_t)info->time_ns);
+	pb_put_u64(out, PROFILE_DURATION_NANOS, (uint64_t)info->duration_ns);
+	put_value_type(out, PROFILE_PERIOD_TYPE, lead);
+	// Waits are measured, not sampled at a rate: each nanosecond counts.
+	pb_put_u64(out, PROFILE_PERIOD, lead == COLUMN_CPU ? period : 1);
+	pb_put_u64(out, PROFILE_DEFAULT_SAMPLE_TYPE, columns[lead].type);
+}
+
 int profile_encode(const struct stacks *s, const struct profile_info *info, struct buf *out,
 		   struct err *e)
 {
 	_cleanup_(buf_deinit) struct buf b = BUF_INIT(PROFILE_MAX);
-	uint64_t period = NS_PER_S / info->hz;
-	enum column lead = first_column(s);
 
-	put_sample_types(&b, s);
-	for (size_t i = 0; i < s->stack_count; i++)
-		put_sample(&b, s, &s->stacks[i], period);
-	put_mappings(&b, s);
-	put_locations(&b, s);
-	put_functions(&b, s);
-	put_strings(&b, s);
-	pb_put_u64(&b, PROFILE_TIME_NANOS, (uint64_t)info->time_ns);
-	pb_put_u64(&b, PROFILE_DURATION_NANOS, (uint64_t)info->duration_ns);
-	put_value_type(&b, PROFILE_PERIOD_TYPE, lead);
-	// Waits are measured, not sampled at a rate: each nanosecond counts.
-	pb_put_u64(&b, PROFILE_PERIOD, lead == COLUMN_CPU ? period : 1);
-	pb_put_u64(&b, PROFILE_DEFAULT_SAMPLE_TYPE, columns[lead].type);
+	profile_put(s, info, &b);
 	if (buf_check(&b, "the profile", e) < 0)
 		return -1;
 	return gzip_compress(buf_str(&b), GZIP_LEVEL, out, e);

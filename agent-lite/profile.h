@@ -21,7 +21,9 @@ struct profile_info {
 	int64_t duration_ns;
 };
 
-/* Appends the gzip-compressed profile. ERR_TOO_LARGE, ERR_NOMEM. */
+/* Appends the profile as it is; failures show in buf_check(). */
+void profile_put(const struct stacks *s, const struct profile_info *info, struct buf *out);
+/* Appends it gzip-compressed, as a file holds it. ERR_TOO_LARGE, ERR_NOMEM. */
 int profile_encode(const struct stacks *s, const struct profile_info *info, struct buf *out,
 		   struct err *e) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/pusher.h"
 
+#include "agent-lite/jitter.h"
 #include "agent-lite/push_queue.h"
 #include "agent-lite/push_request.h"
 #include "base/clock.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 enum {
@@ -229,6 +229,7 @@ static enum outcome send_body(struct pusher *p, const struct push_body *b, uint6
 			      struct err *e)
 {
 	static const char *const headers[] = {"Content-Type: " PUSH_CONTENT_TYPE,
+					      "Content-Encoding: " PUSH_CONTENT_ENCODING,
 					      "Connect-Protocol-Version: 1", "Expect:", NULL};
 	struct http_request rq = HTTP_REQUEST_INIT;
 	struct http_response rs = {0};
@@ -284,14 +285,11 @@ static void sleep_ms(struct pusher *p, uint64_t ms)
 static uint64_t next_pause(struct pusher *p, uint64_t retry_after_s)
 {
 	uint64_t now = p->pause_ms;
-	uint32_t random = 0;
 
 	p->pause_ms = MIN(now * 2, p->first_pause_ms * PAUSE_GROWTH_MAX);
 	if (retry_after_s > 0)
 		now = MAX(now, 2 * MIN(retry_after_s, (uint64_t)RETRY_AFTER_MAX_S) * 1000);
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = 0;
-	return now / 2 + random % (now / 2 + 1);
+	return jitter_between(now / 2, now);
 }
 
 /* The body that is next: the oldest of memory and spool. 1, 0 when there is none, -1: look again. */

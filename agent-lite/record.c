@@ -21,7 +21,7 @@ static int check_copy(const struct profile_record *head, struct err *e)
 int record_parse(const void *data, size_t size, struct record *ret, struct err *e)
 {
 	struct profile_record head;
-	const __u64 *words;
+	const uint64_t *words;
 	size_t n;
 
 	if (size < sizeof(head))
@@ -46,7 +46,7 @@ int record_parse(const void *data, size_t size, struct record *ret, struct err *
 			       head.why, head.unwinder);
 	head.comm[PROFILE_COMM - 1] = 0;
 	head.leader_comm[PROFILE_COMM - 1] = 0;
-	words = (const __u64 *)((const char *)data + sizeof(head));
+	words = (const uint64_t *)((const char *)data + sizeof(head));
 	*ret = (struct record){
 		.head = head,
 		.kernel_ips = words,

@@ -12,8 +12,8 @@
 
 struct record {
 	struct profile_record head; /* names are NUL-terminated */
-	const __u64 *kernel_ips;    /* leaf first; borrowed, as is the rest */
-	const __u64 *user_ips;
+	const uint64_t *kernel_ips; /* leaf first; borrowed, as is the rest */
+	const uint64_t *user_ips;
 	const struct profile_stack_copy *copy; /* NULL: the walk was done in the kernel */
 	size_t copy_words;		       /* of copy->words */
 };

@@ -4,6 +4,7 @@
 #include "agent-lite/privilege.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 
@@ -29,8 +30,12 @@ enum {
 	BIG_HOST_CPUS = 16,
 	CPUS_MAX = 4096,
 	PARKED_THREADS = 1024,		// 2 MiB, with --off-cpu only
+	WALKS_PER_S = 100,		// of waiting threads, on each CPU
 	KERNEL_STACK_BYTES = 16 << 10, // THREAD_SIZE of x86-64 and, with 4 KiB pages, of arm64
 };
+
+#define PROBABILITY_ONE 4294967296.0 // bpf/off_cpu.h
+#define PROBABILITY_MIN (1.0 / (1 << 14))
 
 struct sampler {
 	struct profile *bpf;
@@ -39,6 +44,8 @@ struct sampler {
 	size_t cpu_count;	 /* possible CPUs */
 	enum sampler_unwinder unwinder; /* the one that was loaded */
 	unsigned hz;
+	struct bpf_link *switches; /* NULL: without --off-cpu */
+	uint64_t paced_ms, parked;   /* when sampler_pace() last looked, and what it saw */
 	sampler_fn *fn;
 	void *ctx;
 	struct err *drain_err; /* during sampler_drain() only */
@@ -237,6 +244,8 @@ static int load(struct sampler *s, const struct sampler_config *config, struct e
 	enum sampler_unwinder last = any ? SAMPLER_FRAME_POINTER : config->unwinder;
 	int r = -1;
 
+	if (config->off_cpu)
+		last = SAMPLER_LOOP;
 	libbpf_set_print(ignore_libbpf);
 	s->unwinder = any ? SAMPLER_LOOP : config->unwinder;
 	for (; r < 0 && s->unwinder <= last; s->unwinder++) {
@@ -277,6 +286,8 @@ static int check_config(const struct sampler_config *c, struct err *e)
 {
 	if (c->hz < 1 || c->hz > SAMPLER_HZ_MAX)
 		return err_set(e, ERR_USAGE, "--hz must be 1 to %d", SAMPLER_HZ_MAX);
+	if (c->off_cpu && c->unwinder != SAMPLER_ANY && c->unwinder != SAMPLER_LOOP)
+		return err_set(e, ERR_USAGE, "--off-cpu walks stacks by bpf_loop only");
 	if (c->pid_count > PROFILE_PIDS_MAX)
 		return err_set(e, ERR_USAGE, "at most %d --pid", PROFILE_PIDS_MAX);
 	if (c->cgroup_count > PROFILE_CGROUPS_MAX)
@@ -285,6 +296,15 @@ static int check_config(const struct sampler_config *c, struct err *e)
 		if (check_cgroup(c->cgroups[i], e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int attach_switches(struct sampler *s, struct err *e)
+{
+	s->switches = bpf_program__attach_trace(s->bpf->progs.profile_switch);
+	if (!s->switches)
+		return privilege_explain(errno, "attaching to context switches (--off-cpu)", e);
+	s->paced_ms = clock_mono_ms();
 	return 0;
 }
 
@@ -303,6 +323,8 @@ static int start(struct sampler *s, const struct sampler_config *config, struct 
 	s->ring = ring_buffer__new(bpf_map__fd(s->bpf->maps.ring), take_record, s, NULL);
 	if (!s->ring)
 		return err_sys(e, errno, "mapping the ring buffer");
+	if (config->off_cpu && attach_switches(s, e) < 0)
+		return -1;
 	return sampler_follow_cpus(s, e);
 }
 
@@ -329,6 +351,8 @@ int sampler_new(const struct sampler_config *config, sampler_fn *fn, void *ctx,
 
 void sampler_stop(struct sampler *s)
 {
+	bpf_link__destroy(s->switches); // accepts NULL
+	s->switches = NULL;
 	for (size_t cpu = 0; s->links && cpu < s->cpu_count; cpu++) {
 		bpf_link__destroy(s->links[cpu]); // accepts NULL
 		s->links[cpu] = NULL;
@@ -361,6 +385,34 @@ int sampler_drain(struct sampler *s, struct err *e)
 	return r < 0 ? -1 : 0;
 }
 
+/* ---- pace ----------------------------------------------------------------------------------- */
+
+/* The probability that would have given WALKS_PER_S on each CPU, moved to by half. */
+static uint32_t next_probability(uint32_t now, uint64_t parked, uint64_t aim)
+{
+	double p = ((double)now + 1) / PROBABILITY_ONE;
+	double better = parked > 0 ? p * (double)aim / (double)parked : 2 * p;
+
+	p = (p + better) / 2;
+	p = p > 1 ? 1 : p < PROBABILITY_MIN ? PROBABILITY_MIN : p;
+	return (uint32_t)(p * PROBABILITY_ONE - 1);
+}
+
+void sampler_pace(struct sampler *s)
+{
+	uint64_t now = clock_mono_ms(), ms = now - s->paced_ms;
+	struct sampler_stats stats;
+	uint32_t *p;
+
+	if (!s->switches || ms == 0)
+		return;
+	sampler_stats(s, &stats);
+	p = &s->bpf->data->off_cpu_probability;
+	*p = next_probability(*p, stats.parked - s->parked, WALKS_PER_S * stats.cpus * ms / 1000);
+	s->paced_ms = now;
+	s->parked = stats.parked;
+}
+
 /* ---- figures --------------------------------------------------------------------------------- */
 
 static void sum_counters(const struct sampler *s, struct sampler_stats *ret)
@@ -372,6 +424,7 @@ static void sum_counters(const struct sampler *s, struct sampler_stats *ret)
 		return;
 	for (size_t cpu = 0; cpu < s->cpu_count; cpu++) {
 		ret->samples += all[cpu].samples;
+		ret->parked += all[cpu].parked;
 		ret->lost += all[cpu].lost;
 		ret->filtered += all[cpu].filtered;
 	}
@@ -390,15 +443,28 @@ static void add_tail_steps(const struct sampler *s, struct sampler_stats *ret)
 	ret->verified_instructions += info.verified_insns;
 }
 
+static const char *const unwinder_names[SAMPLER_UNWINDER_COUNT] = {
+	[SAMPLER_ANY] = "auto",
+	[SAMPLER_LOOP] = "bpf_loop",
+	[SAMPLER_TAIL] = "tail_call",
+	[SAMPLER_FRAME_POINTER] = "frame_pointer",
+};
+
+int sampler_parse_unwinder(const char *name, enum sampler_unwinder *ret, struct err *e)
+{
+	for (int i = 0; i < SAMPLER_UNWINDER_COUNT; i++) {
+		if (strcmp(name, unwinder_names[i]) == 0) {
+			*ret = (enum sampler_unwinder)i;
+			return 0;
+		}
+	}
+	return err_set(e, ERR_USAGE,
+		       "--unwinder %s: give auto, bpf_loop, tail_call or frame_pointer", name);
+}
+
 enum sampler_unwinder sampler_unwinder(const struct sampler *s, const char **ret_name)
 {
-	static const char *const names[SAMPLER_UNWINDER_COUNT] = {
-		[SAMPLER_LOOP] = "bpf_loop",
-		[SAMPLER_TAIL] = "tail_call",
-		[SAMPLER_FRAME_POINTER] = "frame_pointer",
-	};
-
-	*ret_name = names[s->unwinder];
+	*ret_name = unwinder_names[s->unwinder];
 	return s->unwinder;
 }
 

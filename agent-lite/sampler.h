@@ -41,6 +41,7 @@ struct sampler_config {
 struct sampler_stats {
 	uint64_t samples;
 	uint64_t lost; /* the ring was full */
+	uint64_t parked; /* threads whose stack was taken when they were switched out */
 	uint64_t filtered;
 	uint64_t malformed; /* records that record_parse() refused */
 	bool timed;	    /* kernel.bpf_stats_enabled: the next two are valid */
@@ -64,9 +65,13 @@ void sampler_free(struct sampler *s);
 int sampler_fd(const struct sampler *s);
 /* All that is in the ring; -1 with the callback's error. */
 int sampler_drain(struct sampler *s, struct err *e) MUST_CHECK;
+/* To be called about once a second: keeps the walks for waits within bounds. */
+void sampler_pace(struct sampler *s);
 /* Opens events on CPUs that came online since. */
 int sampler_follow_cpus(struct sampler *s, struct err *e) MUST_CHECK;
-/* Which was chosen, and its name: "bpf_loop", "tail_call", "frame_pointer". */
+/* "auto", "bpf_loop", "tail_call", "frame_pointer"; ERR_USAGE for another. */
+int sampler_parse_unwinder(const char *name, enum sampler_unwinder *ret, struct err *e) MUST_CHECK;
+/* Which was chosen, and its name. */
 enum sampler_unwinder sampler_unwinder(const struct sampler *s, const char **ret_name);
 /* The maps that an unwind_store fills. False: the walk takes no tables. */
 bool sampler_unwind_maps(const struct sampler *s, struct unwind_maps *ret);

@@ -49,7 +49,7 @@ static int teardown(void **state)
 static struct record make(uint32_t pid, const uint64_t *ips, uint16_t kernel_count,
 			  uint16_t user_count)
 {
-	static __u64 words[2 * PROFILE_DEPTH];
+	static uint64_t words[2 * PROFILE_DEPTH];
 	struct record r = {.kernel_ips = words,
 			   .user_ips = words + kernel_count,
 			   .head = {.tgid = pid,
@@ -58,7 +58,8 @@ static struct record make(uint32_t pid, const uint64_t *ips, uint16_t kernel_cou
 				    .leader_comm = "leader",
 				    .kernel_count = kernel_count,
 				    .user_count = user_count,
-				    .why = PROFILE_END_FRAME_POINTER}};
+				    .why = PROFILE_END_FRAME_POINTER,
+				    .count = 1}};
 
 	memcpy(words, ips, ((size_t)kernel_count + user_count) * sizeof(*ips));
 	return r;

@@ -86,20 +86,18 @@ static struct str string_at(struct str profile, uint64_t index)
 
 static struct buf encode(const struct batch *b)
 {
-	struct buf out = BUF_INIT(1 << 20);
+	struct buf body = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
 	struct err e = ERR_INIT;
 
-	assert_ok(push_request_encode(b, 100, &out, &e));
+	assert_ok(push_request_encode(b, 100, &body, &e));
+	assert_ok(gzip_decompress(buf_str(&body), &out, &e));
+	buf_deinit(&body);
 	return out;
 }
 
-static struct buf profile_of(struct str series)
+static struct str profile_of(struct str series)
 {
-	struct buf identity = BUF_INIT(1 << 20);
-	struct err e = ERR_INIT;
-
-	assert_ok(gzip_decompress(field(field(series, 2, 0).bytes, 1, 0).bytes, &identity, &e));
-	return identity;
+	return field(field(series, 2, 0).bytes, 1, 0).bytes;
 }
 
 static void series_carry_labels_and_an_id(void **state)
@@ -137,7 +135,7 @@ static void series_carry_labels_and_an_id(void **state)
 static void profiles_are_valid_pprof(void **state)
 {
 	struct batch b;
-	struct buf out, profile;
+	struct buf out;
 	struct str p;
 
 	(void)state;
@@ -147,8 +145,7 @@ static void profiles_are_valid_pprof(void **state)
 	b.time_ns = 1700000000000000000;
 	b.duration_ns = 5000000000;
 	out = encode(&b);
-	profile = profile_of(field(buf_str(&out), 1, 0).bytes);
-	p = buf_str(&profile);
+	p = profile_of(field(buf_str(&out), 1, 0).bytes);
 	assert_str(string_at(p, 0), "");
 	assert_int_equal(field_count(p, 1), 1);
 	assert_str(string_at(p, field(field(p, 1, 0).bytes, 1, 0).value), "cpu");
@@ -162,7 +159,6 @@ static void profiles_are_valid_pprof(void **state)
 	assert_int_equal(field_count(p, 3), 2);
 	assert_int_equal(field_count(p, 4), 4);
 	assert_int_equal(field_count(p, 5), 0); // the server names what has a file
-	buf_deinit(&profile);
 	buf_deinit(&out);
 	batch_deinit(&b);
 }
@@ -170,7 +166,7 @@ static void profiles_are_valid_pprof(void **state)
 static void samples_point_to_addresses_and_ids(void **state)
 {
 	struct batch b;
-	struct buf out, profile;
+	struct buf out;
 	struct str p, sample, mapping, location;
 	struct pb_packed ids;
 	struct pb_field packed;
@@ -181,8 +177,7 @@ static void samples_point_to_addresses_and_ids(void **state)
 	batch_init(&b, false);
 	add(&b, "web", "", 0x1000, 3);
 	out = encode(&b);
-	profile = profile_of(field(buf_str(&out), 1, 0).bytes);
-	p = buf_str(&profile);
+	p = profile_of(field(buf_str(&out), 1, 0).bytes);
 	sample = field(p, 2, 0).bytes;
 	packed = field(sample, 1, 0);
 	ids = pb_packed(&packed);
@@ -204,7 +199,6 @@ static void samples_point_to_addresses_and_ids(void **state)
 	assert_str(string_at(p, field(field(sample, 3, 0).bytes, 2, 0).value), "web");
 	assert_str(string_at(p, field(field(sample, 3, 2).bytes, 1, 0).value), "pid");
 	assert_int_equal(field(field(sample, 3, 2).bytes, 3, 0).value, 42);
-	buf_deinit(&profile);
 	buf_deinit(&out);
 	batch_deinit(&b);
 }
@@ -254,7 +248,7 @@ static void assert_type(struct str profile, unsigned nth, const char *type, cons
 static void waits_are_a_profile_type_of_their_own(void **state)
 {
 	struct batch b;
-	struct buf out, profile;
+	struct buf out;
 	struct str p;
 
 	(void)state;
@@ -266,8 +260,7 @@ static void waits_are_a_profile_type_of_their_own(void **state)
 	assert_int_equal(field_count(buf_str(&out), 1), 2);
 	assert_str(field(field(field(buf_str(&out), 1, 0).bytes, 1, 0).bytes, 2, 0).bytes,
 		   "off_cpu");
-	profile = profile_of(field(buf_str(&out), 1, 0).bytes);
-	p = buf_str(&profile);
+	p = profile_of(field(buf_str(&out), 1, 0).bytes);
 	assert_int_equal(field_count(p, 1), 2);
 	assert_type(p, 0, "off_cpu", "nanoseconds");
 	assert_type(p, 1, "contentions", "count");
@@ -279,7 +272,6 @@ static void waits_are_a_profile_type_of_their_own(void **state)
 	assert_str(string_at(p, field(p, 14, 0).value), "off_cpu");
 	assert_str(string_at(p, field(field(field(p, 2, 0).bytes, 3, 0).bytes, 1, 0).value), "comm");
 	assert_str(string_at(p, field(field(field(p, 2, 0).bytes, 3, 0).bytes, 2, 0).value), "web");
-	buf_deinit(&profile);
 	buf_deinit(&out);
 	batch_deinit(&b);
 }
@@ -390,6 +382,32 @@ static void too_many_services_share_a_series(void **state)
 	batch_deinit(&b);
 }
 
+/* Each series has an ID of its own, and no two batches share one. */
+static void ids_differ_by_series_and_by_batch(void **state)
+{
+	struct str ids[4];
+	struct buf out[2];
+	struct batch b;
+
+	(void)state;
+	batch_init(&b, false);
+	add(&b, "web", "", 0x1000, 1);
+	add(&b, "db", "", 0x1000, 1);
+	for (size_t i = 0; i < countof(ids); i++) {
+		if (i % 2 == 0)
+			out[i / 2] = encode(&b);
+		ids[i] = field(field(field(buf_str(&out[i / 2]), 1, i % 2).bytes, 2, 0).bytes, 2,
+			       0)
+				 .bytes;
+		assert_int_equal(ids[i].n, UUID_TEXT - 1);
+		for (size_t j = 0; j < i; j++)
+			assert_false(str_eq(ids[i], ids[j]));
+	}
+	buf_deinit(&out[0]);
+	buf_deinit(&out[1]);
+	batch_deinit(&b);
+}
+
 static void uuids_are_of_version_4_and_differ(void **state)
 {
 	char a[UUID_TEXT], b[UUID_TEXT];
@@ -416,6 +434,7 @@ int main(void)
 		cmocka_unit_test(functions_known_here_travel),
 		cmocka_unit_test(a_merged_batch_is_one_series),
 		cmocka_unit_test(too_many_services_share_a_series),
+		cmocka_unit_test(ids_differ_by_series_and_by_batch),
 		cmocka_unit_test(uuids_are_of_version_4_and_differ),
 	};
 

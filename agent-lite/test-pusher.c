@@ -429,7 +429,8 @@ static void a_full_disk_leaves_memory(void **state)
 	}
 	pusher_stats(p, &stats);
 	assert_true(stats.disk_failures > 0);
-	assert_int_equal(stats.waiting + stats.spool.files, 21);
+	// One may be in the thread's hands.
+	assert_in_range(stats.waiting + stats.spool.files, 20, 21);
 	io_fault_off();
 	server_start_at(&s, port, ok, 1);
 	for (int i = 0; i < 4000 && s.requests < 21; i++)

@@ -77,15 +77,14 @@ static void put(int cpu, struct test_record r)
 
 static void sample(uint64_t time_ns, uint32_t pid, uint64_t exec_id, uint64_t ip)
 {
-	const __u64 ips[] = {ip};
 	struct record r = {.head = {.ktime_ns = time_ns,
 				    .exec_id = exec_id,
 				    .tgid = pid,
 				    .user_count = 1,
 				    .why = PROFILE_END_FRAME_POINTER,
 				    .unwinder = PROFILE_UNWINDER_FRAME_POINTER},
-			   .kernel_ips = ips,
-			   .user_ips = ips};
+			   .kernel_ips = &ip,
+			   .user_ips = &ip};
 	struct err e = ERR_INIT;
 
 	assert_ok(timeline_add(&timeline, &r, &e));
@@ -180,7 +179,7 @@ static void a_ring_that_goes_away_is_a_loss(void **state)
 
 static void many_samples_do_not_pile_up(void **state)
 {
-	static const __u64 ips[PROFILE_DEPTH];
+	static const uint64_t ips[PROFILE_DEPTH];
 	struct record r = {.head = {.kernel_count = PROFILE_DEPTH,
 				    .tgid = PID,
 				    .why = PROFILE_END_NO_USER},

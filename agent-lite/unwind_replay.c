@@ -78,7 +78,7 @@ void unwind_replay(const struct unwind_replay *in, struct unwind_result *ret)
 		.in = in,
 	};
 
-	while (!unwind_step(&n.walk, ret->ips))
+	while (!unwind_step(&n.walk, (__u64 *)ret->ips))
 		;
 	ret->count = n.walk.count;
 	ret->why = n.walk.end;

@@ -24,7 +24,7 @@ struct unwind_replay {
 };
 
 struct unwind_result {
-	__u64 ips[PROFILE_DEPTH + 1]; /* leaf first */
+	uint64_t ips[PROFILE_DEPTH + 1]; /* leaf first */
 	size_t count;
 	enum profile_end why;
 	unsigned table_steps, frame_pointer_steps;

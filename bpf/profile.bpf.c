@@ -46,6 +46,7 @@ static __always_inline struct scratch *begin_sample(void)
 	clear_stacks(&s->record);
 	s->record.kind = PROFILE_KIND_CPU;
 	s->record.weight_ns = 0;
+	s->record.count = 1;
 	return s;
 }
 
@@ -55,7 +56,7 @@ static __always_inline int begin_stacks(struct bpf_perf_event_data *ctx, struct 
 	if (is_user_mode(&ctx->regs)) {
 		take_registers(&s->walk, &ctx->regs);
 	} else {
-		fill_kernel_stack(ctx, s);
+		fill_kernel_stack(ctx, s, 0);
 		if (is_kernel_thread() || take_task_registers(&s->walk))
 			return -1;
 	}
@@ -113,7 +114,7 @@ int profile_frame_pointer(struct bpf_perf_event_data *ctx)
 
 	if (!s)
 		return 0;
-	fill_kernel_stack(ctx, s);
+	fill_kernel_stack(ctx, s, 0);
 	s->record.why = s->record.kernel_count ? PROFILE_END_NO_USER : PROFILE_END_FAULT;
 	walk_by_kernel(ctx, s);
 	return send(ctx, s);

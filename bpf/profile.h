@@ -54,7 +54,7 @@ struct profile_record {
 	__u64 start_ns;	 /* start of the thread group's leader since boot */
 	__u64 exec_id;	 /* grows by one with each execve() */
 	__u64 cgroup_id; /* v2 hierarchy */
-	__u64 weight_ns; /* PROFILE_KIND_OFF_CPU only */
+	__u64 weight_ns; /* PROFILE_KIND_OFF_CPU: of all the waits that this one stands for */
 	__u32 tgid;
 	__u32 tid;
 	char comm[PROFILE_COMM];	/* of the thread */
@@ -68,10 +68,12 @@ struct profile_record {
 	__u8 reserved[3];
 	__u16 table_steps; /* frames left by a row of a table, and by a frame pointer */
 	__u16 frame_pointer_steps;
+	__u32 count; /* of the samples or waits that this one stands for */
+	__u32 reserved2;
 	/* followed by __u64 ip[kernel_count + user_count], or ip[kernel_count] and a copy */
 };
 
-_Static_assert(sizeof(struct profile_record) == 96, "record header has a fixed size");
+_Static_assert(sizeof(struct profile_record) == 104, "record header has a fixed size");
 _Static_assert(__builtin_offsetof(struct profile_record, kernel_count) == 80, "counts after names");
 
 /*
@@ -96,6 +98,7 @@ enum {
 struct profile_counters {
 	__u64 samples;  /* records written */
 	__u64 lost;     /* records that found the ring full */
+	__u64 parked;	/* stacks of threads that were switched out */
 	__u64 filtered; /* left out by --pid, --cgroup, or as the agent itself */
 };
 

@@ -84,10 +84,10 @@ static __always_inline void fill_identity(struct profile_record *r, __u64 id)
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
 
-/* -EFAULT when the sample interrupted user code, and no other way to know it is needed. */
-static __always_inline void fill_kernel_stack(void *ctx, struct scratch *s)
+/* Without its first frames, as many as skip says. */
+static __always_inline void fill_kernel_stack(void *ctx, struct scratch *s, __u64 skip)
 {
-	long n = bpf_get_stack(ctx, s->ip, PROFILE_DEPTH * sizeof(__u64), 0);
+	long n = bpf_get_stack(ctx, s->ip, PROFILE_DEPTH * sizeof(__u64), skip);
 
 	s->record.kernel_count = n > 0 ? ((__u32)n >> 3) & 127 : 0;
 }
