@@ -10,6 +10,7 @@
 #include "agent-lite/batch.h"
 #include "agent-lite/kernel_image.h"
 #include "agent-lite/process.h"
+#include "agent-lite/process_labels.h"
 #include "agent-lite/record.h"
 
 /* Takes a full batch; it is emptied and begun anew after. */
@@ -19,6 +20,7 @@ struct collector {
 	struct processes *processes;
 	struct module_cache *modules;
 	const struct kernel_image *kernel;
+	struct process_labels *labels; /* borrowed; NULL: series have none */
 	struct batch batch;
 	collector_ship_fn *ship; /* NULL: a full batch drops what does not fit */
 	void *ship_ctx;
@@ -27,6 +29,7 @@ struct collector {
 		uint64_t empty;	    /* without any address */
 		uint64_t truncated; /* deeper than the program reads, or unreadable */
 		uint64_t dropped;   /* the batch was full */
+		uint64_t unwanted;  /* of processes that a relabel rule drops */
 		uint64_t stacks;    /* distinct ones, summed over the batches shipped */
 	} stats;
 };
