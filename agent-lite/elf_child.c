@@ -32,6 +32,7 @@ enum {
 enum request_kind {
 	REQUEST_IDENT, // descriptor: the file
 	REQUEST_TABLE, // descriptors: the file, memory for the slots
+	REQUEST_SYMBOLS, // descriptor: the file
 };
 
 struct request {
@@ -45,6 +46,7 @@ struct answer {
 	union {
 		struct elf_ident ident;
 		struct unwind_table table;
+		struct symbols_plan symbols;
 	};
 	char msg[256];
 };
@@ -128,8 +130,9 @@ static bool answer_request(const struct request *rq, const struct fds *fds)
 {
 	struct answer a = {.sequence = rq->sequence};
 	struct err err = ERR_INIT;
-	int r = rq->kind == REQUEST_TABLE ? build_table(fds, &a.table, &err)
-					  : elf_ident_read(fds->fd[0], &a.ident, &err);
+	int r = rq->kind == REQUEST_TABLE     ? build_table(fds, &a.table, &err)
+		: rq->kind == REQUEST_SYMBOLS ? elf_symbols_plan(fds->fd[0], &a.symbols, &err)
+					      : elf_ident_read(fds->fd[0], &a.ident, &err);
 
 	if (r < 0) {
 		a.kind = err.kind;
@@ -320,8 +323,9 @@ static bool answer_is_sane(const struct elf_child *c, enum request_kind kind,
 		return false;
 	if (a->kind != ERR_NONE)
 		return true;
-	return kind == REQUEST_TABLE ? table_is_sane(&a->table, c->slots)
-				     : ident_is_sane(&a->ident);
+	return kind == REQUEST_TABLE	 ? table_is_sane(&a->table, c->slots)
+	       : kind == REQUEST_SYMBOLS ? symbols_plan_is_sane(&a->symbols, UINT64_MAX)
+					 : ident_is_sane(&a->ident);
 }
 
 static int receive_answer(struct elf_child *c, enum request_kind kind, struct answer *a,
@@ -371,6 +375,17 @@ int elf_child_ident(struct elf_child *c, int fd, struct elf_ident *ret, struct e
 	if (ask(c, REQUEST_IDENT, &fds, &a, e) < 0)
 		return -1;
 	*ret = a.ident;
+	return 0;
+}
+
+int elf_child_symbols(struct elf_child *c, int fd, struct symbols_plan *ret, struct err *e)
+{
+	const struct fds fds = {.fd = {fd}, .n = 1};
+	struct answer a;
+
+	if (ask(c, REQUEST_SYMBOLS, &fds, &a, e) < 0)
+		return -1;
+	*ret = a.symbols;
 	return 0;
 }
 
