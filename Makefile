@@ -114,7 +114,7 @@ help:
 ## make fuzz            libFuzzer targets over their kept corpora; FUZZ_SECONDS=60 each
 ## make check-diff      100,000 addresses of large binaries against llvm-symbolizer and eu-addr2line (long)
 ## make check-interop   stripped Go programs of every Go release that can be had (downloads toolchains)
-## make check-long      fuzzing (FUZZ_SECONDS=600 each), bad input (UNHEX_BAD_CASES), a debug file of 2 GiB
+## make check-long      fuzzing (FUZZ_SECONDS=600 each), bad input (UNHEX_BAD_CASES), a debug file of 2 GiB, all unwind tables
 ## make coverage        line coverage of the tests
 ## make install         DESTDIR= PREFIX=
 ## make deps            install the build's Debian packages (the list is ci/packages.txt)

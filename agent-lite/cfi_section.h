@@ -12,7 +12,8 @@
 #include "agent-lite/elf_headers.h"
 #include "base/eh_frame.h"
 
-#define CFI_SECTION_MAX MIB(64)
+/* Tables of UNWIND_SLOTS_MAX slots come of 10 to 16 MiB of it. */
+#define CFI_SECTION_MAX MIB(24)
 
 struct cfi_section {
 	struct eh_frame frame; /* .bytes are empty where the file has no call frame information */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/elf_child.h"
 
+#include "agent-lite/elf_child_wire.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -20,33 +21,10 @@
 #include <sys/wait.h>
 
 enum {
-	CHILD_FD = 3,
 	NOBODY = 65534,
 	ANSWER_TIMEOUT_MS = 3000,
 	CHILD_CPU_SECONDS = 60,	  // for its whole life; then it is replaced
 	CHILD_KEEPS = 128 * 1024, // bytes: larger blocks go back to the kernel when they are freed
-	FDS_MAX = 2,
-	SLOTS_BYTES = UNWIND_SLOTS_MAX * sizeof(uint64_t),
-};
-
-enum request_kind {
-	REQUEST_IDENT, // descriptor: the file
-	REQUEST_TABLE, // descriptors: the file, memory for the slots
-};
-
-struct request {
-	uint32_t sequence;
-	uint32_t kind; /* enum request_kind */
-};
-
-struct answer {
-	uint32_t sequence;
-	uint32_t kind; /* enum err_kind; ERR_NONE: what was asked for is valid */
-	union {
-		struct elf_ident ident;
-		struct unwind_table table;
-	};
-	char msg[256];
 };
 
 struct elf_child {
@@ -62,13 +40,8 @@ struct elf_child {
 
 /* ---- the child ------------------------------------------------------------------------------- */
 
-union fd_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
-};
-
 struct fds {
-	int fd[FDS_MAX];
+	int fd[ELF_CHILD_FDS_MAX];
 	size_t n;
 };
 
@@ -78,15 +51,15 @@ static void close_fds(struct fds *fds)
 		close(fds->fd[--fds->n]);
 }
 
-static size_t fds_wanted(const struct request *rq)
+static size_t fds_wanted(const struct elf_request *rq)
 {
-	return rq->kind == REQUEST_TABLE ? 2 : 1;
+	return rq->kind == ELF_REQUEST_TABLE ? 2 : 1;
 }
 
 /* 1 with *ret_fds to close, 0 when the agent is gone, -1 on nonsense. */
-static int receive_request(struct request *rq, struct fds *ret_fds)
+static int receive_request(struct elf_request *rq, struct fds *ret_fds)
 {
-	union fd_control control;
+	union elf_fd_control control;
 	struct iovec iov = {rq, sizeof(*rq)};
 	struct msghdr m = {
 		.msg_iov = &iov,
@@ -97,7 +70,7 @@ static int receive_request(struct request *rq, struct fds *ret_fds)
 	ssize_t n;
 
 	do {
-		n = recvmsg(CHILD_FD, &m, MSG_CMSG_CLOEXEC);
+		n = recvmsg(ELF_CHILD_FD, &m, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return 0;
@@ -114,28 +87,28 @@ static int receive_request(struct request *rq, struct fds *ret_fds)
 
 static int build_table(const struct fds *fds, struct unwind_table *ret, struct err *e)
 {
-	uint64_t *slots = mmap(NULL, SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds->fd[1], 0);
+	uint64_t *slots = mmap(NULL, ELF_CHILD_SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds->fd[1], 0);
 	int r;
 
 	if (slots == MAP_FAILED)
 		return err_sys(e, errno, "mapping the memory of an unwind table");
 	r = unwind_table_build(fds->fd[0], slots, UNWIND_SLOTS_MAX, ret, e);
-	munmap(slots, SLOTS_BYTES);
+	munmap(slots, ELF_CHILD_SLOTS_BYTES);
 	return r;
 }
 
-static bool answer_request(const struct request *rq, const struct fds *fds)
+static bool answer_request(const struct elf_request *rq, const struct fds *fds)
 {
-	struct answer a = {.sequence = rq->sequence};
+	struct elf_answer a = {.sequence = rq->sequence};
 	struct err err = ERR_INIT;
-	int r = rq->kind == REQUEST_TABLE ? build_table(fds, &a.table, &err)
+	int r = rq->kind == ELF_REQUEST_TABLE ? build_table(fds, &a.table, &err)
 					  : elf_ident_read(fds->fd[0], &a.ident, &err);
 
 	if (r < 0) {
 		a.kind = err.kind;
 		snprintf(a.msg, sizeof(a.msg), "%.*s", (int)sizeof(a.msg) - 1, err.msg);
 	}
-	return write(CHILD_FD, &a, sizeof(a)) == (ssize_t)sizeof(a); // the sandbox knows no send(2)
+	return write(ELF_CHILD_FD, &a, sizeof(a)) == (ssize_t)sizeof(a); // the sandbox knows no send(2)
 }
 
 /* Only root can; without root there is nothing to give up. */
@@ -157,7 +130,7 @@ int elf_child_main(void)
 		.receive_fds = true,
 	};
 	struct sandbox_state state;
-	struct request rq;
+	struct elf_request rq;
 	struct err err = ERR_INIT;
 	struct fds fds;
 	int r;
@@ -207,9 +180,9 @@ static int spawn_child(struct elf_child *c, int sock)
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
-	posix_spawn_file_actions_adddup2(&actions, sock, CHILD_FD);
+	posix_spawn_file_actions_adddup2(&actions, sock, ELF_CHILD_FD);
 	// Ours are all O_CLOEXEC, but whoever started us may have left some that are not.
-	posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_FD + 1);
+	posix_spawn_file_actions_addclosefrom_np(&actions, ELF_CHILD_FD + 1);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
@@ -227,9 +200,9 @@ static int start_child(struct elf_child *c, struct err *e)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, errno, "socketpair for the ELF reader");
 	// dup2 onto itself would keep close-on-exec.
-	if (pair[1] == CHILD_FD) {
-		pair[1] = fcntl(CHILD_FD, F_DUPFD_CLOEXEC, CHILD_FD + 1);
-		close(CHILD_FD);
+	if (pair[1] == ELF_CHILD_FD) {
+		pair[1] = fcntl(ELF_CHILD_FD, F_DUPFD_CLOEXEC, ELF_CHILD_FD + 1);
+		close(ELF_CHILD_FD);
 	}
 	r = spawn_child(c, pair[1]);
 	close(pair[1]);
@@ -243,11 +216,11 @@ static int start_child(struct elf_child *c, struct err *e)
 	return 0;
 }
 
-static int send_request(struct elf_child *c, enum request_kind kind, const struct fds *fds,
+static int send_request(struct elf_child *c, enum elf_request_kind kind, const struct fds *fds,
 			struct err *e)
 {
-	struct request rq = {.sequence = ++c->sequence, .kind = kind};
-	union fd_control control = {.bytes = {0}};
+	struct elf_request rq = {.sequence = ++c->sequence, .kind = kind};
+	union elf_fd_control control = {.bytes = {0}};
 	struct iovec iov = {&rq, sizeof(rq)};
 	struct msghdr m = {
 		.msg_iov = &iov,
@@ -311,8 +284,8 @@ static bool table_is_sane(const struct unwind_table *t, const uint64_t *slots)
 }
 
 /* The child has read a hostile file: nothing in its answer is believed. */
-static bool answer_is_sane(const struct elf_child *c, enum request_kind kind,
-			   const struct answer *a)
+static bool answer_is_sane(const struct elf_child *c, enum elf_request_kind kind,
+			   const struct elf_answer *a)
 {
 	if (a->sequence != c->sequence || a->kind >= ERR_KIND_COUNT)
 		return false;
@@ -320,11 +293,11 @@ static bool answer_is_sane(const struct elf_child *c, enum request_kind kind,
 		return false;
 	if (a->kind != ERR_NONE)
 		return true;
-	return kind == REQUEST_TABLE ? table_is_sane(&a->table, c->slots)
+	return kind == ELF_REQUEST_TABLE ? table_is_sane(&a->table, c->slots)
 				     : ident_is_sane(&a->ident);
 }
 
-static int receive_answer(struct elf_child *c, enum request_kind kind, struct answer *a,
+static int receive_answer(struct elf_child *c, enum elf_request_kind kind, struct elf_answer *a,
 			  struct err *e)
 {
 	ssize_t n;
@@ -343,8 +316,8 @@ static int receive_answer(struct elf_child *c, enum request_kind kind, struct an
 	return 0;
 }
 
-static int ask(struct elf_child *c, enum request_kind kind, const struct fds *fds,
-	       struct answer *ret, struct err *e)
+static int ask(struct elf_child *c, enum elf_request_kind kind, const struct fds *fds,
+	       struct elf_answer *ret, struct err *e)
 {
 	if (c->sock < 0 && start_child(c, e) < 0)
 		return -1;
@@ -366,9 +339,9 @@ static int ask(struct elf_child *c, enum request_kind kind, const struct fds *fd
 int elf_child_ident(struct elf_child *c, int fd, struct elf_ident *ret, struct err *e)
 {
 	const struct fds fds = {.fd = {fd}, .n = 1};
-	struct answer a;
+	struct elf_answer a;
 
-	if (ask(c, REQUEST_IDENT, &fds, &a, e) < 0)
+	if (ask(c, ELF_REQUEST_IDENT, &fds, &a, e) < 0)
 		return -1;
 	*ret = a.ident;
 	return 0;
@@ -384,10 +357,10 @@ static int make_memory(struct elf_child *c, struct err *e)
 
 	if (fd < 0)
 		return err_sys(e, errno, "memfd_create for unwind tables");
-	if (ftruncate(fd, SLOTS_BYTES) < 0 ||
+	if (ftruncate(fd, ELF_CHILD_SLOTS_BYTES) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_sys(e, errno, "sizing the memory of unwind tables");
-	p = mmap(NULL, SLOTS_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	p = mmap(NULL, ELF_CHILD_SLOTS_BYTES, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return err_sys(e, errno, "mapping the memory of unwind tables");
 	c->slots = p;
@@ -398,7 +371,7 @@ static int make_memory(struct elf_child *c, struct err *e)
 void elf_child_table_release(struct elf_child *c)
 {
 	if (c->lent)
-		fallocate(c->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SLOTS_BYTES);
+		fallocate(c->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, ELF_CHILD_SLOTS_BYTES);
 	c->lent = false;
 }
 
@@ -406,14 +379,14 @@ int elf_child_table(struct elf_child *c, int fd, struct unwind_table *ret,
 		    const uint64_t **ret_slots, struct err *e)
 {
 	struct fds fds = {.fd = {fd, -1}, .n = 2};
-	struct answer a;
+	struct elf_answer a;
 
 	elf_child_table_release(c);
 	if (c->memory < 0 && make_memory(c, e) < 0)
 		return -1;
 	fds.fd[1] = c->memory;
 	c->lent = true;
-	if (ask(c, REQUEST_TABLE, &fds, &a, e) < 0) {
+	if (ask(c, ELF_REQUEST_TABLE, &fds, &a, e) < 0) {
 		elf_child_table_release(c);
 		return -1;
 	}
@@ -450,7 +423,7 @@ void elf_child_free(struct elf_child *c)
 		return;
 	stop_child(c);
 	if (c->memory >= 0) {
-		munmap((void *)c->slots, SLOTS_BYTES);
+		munmap((void *)c->slots, ELF_CHILD_SLOTS_BYTES);
 		close(c->memory);
 	}
 	free(c->program);

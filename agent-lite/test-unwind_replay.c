@@ -16,6 +16,8 @@ enum {
 	REALIGNED = 0x900, /* CFA = *(rbp - 8), rbp saved at *rbp */
 	BROKEN = 0xa00,	   /* CFA below sp */
 	LOST = 0xb00,	   /* rbp is somewhere else */
+	PARKED = 0xb80,	   /* CFA = *(rsp + 16) + 8, rbp saved at CFA - 24: OpenSSL's loops */
+	BOTTOM = 0xc00,	   /* CFA = rsp + 4 KiB, rbp saved at rsp + 8 */
 };
 
 #define RULES(cfa, saved) ((cfa) | (saved) << 4)
@@ -31,6 +33,8 @@ static const struct unwind_row rows[] = {
 	{REALIGNED, -1, RULES(UNWIND_CFA_FP_DEREF, UNWIND_SAVED_FP), 0},
 	{BROKEN, -4, RULES(UNWIND_CFA_SP, UNWIND_SAVED_NONE), 0},
 	{LOST, 1, RULES(UNWIND_CFA_SP, UNWIND_SAVED_LOST), 0},
+	{PARKED, 2, RULES(UNWIND_CFA_SP_DEREF_8, UNWIND_SAVED_CFA), -3},
+	{BOTTOM, 512, RULES(UNWIND_CFA_SP, UNWIND_SAVED_SP), 1},
 };
 
 static int setup(void **state)
@@ -184,6 +188,33 @@ static void a_realigned_stack_is_left(void **state)
 	assert_walk(PROFILE_END_ROOT, expected, 3);
 }
 
+static void a_parked_stack_pointer_is_found(void **state)
+{
+	const uint64_t expected[] = {at(PARKED), at(FRAMED + 1), at(START + 1)};
+
+	(void)state;
+	replay_registers(at(PARKED), STACK, 0x99, 0);
+	replay_put(STACK + 16, STACK + 248); // rsp as it was at the start of the function
+	replay_put(STACK + 248, at(FRAMED + 1));
+	replay_put(STACK + 256 - 24, STACK + 320);
+	replay_put(STACK + 328, at(START + 1));
+	replay(64);
+	assert_walk(PROFILE_END_ROOT, expected, 3);
+}
+
+static void a_frame_pointer_may_be_saved_far_from_the_cfa(void **state)
+{
+	const uint64_t expected[] = {at(BOTTOM), at(FRAMED + 1), at(START + 1)};
+
+	(void)state;
+	replay_registers(at(BOTTOM), STACK, 0x99, 0);
+	replay_put(STACK + 8, STACK + 4096 + 64);
+	replay_put(STACK + 4096 - 8, at(FRAMED + 1));
+	replay_put(STACK + 4096 + 72, at(START + 1));
+	replay(1024);
+	assert_walk(PROFILE_END_ROOT, expected, 3);
+}
+
 static void a_walk_never_goes_down(void **state)
 {
 	const uint64_t expected[] = {at(BROKEN)};
@@ -251,6 +282,8 @@ int main(void)
 		cmocka_unit_test(a_signal_frame_leads_to_what_it_interrupted),
 		cmocka_unit_test(a_plt_stub_has_pushed_or_not),
 		cmocka_unit_test(a_realigned_stack_is_left),
+		cmocka_unit_test(a_parked_stack_pointer_is_found),
+		cmocka_unit_test(a_frame_pointer_may_be_saved_far_from_the_cfa),
 		cmocka_unit_test(a_walk_never_goes_down),
 		cmocka_unit_test(who_needs_a_lost_frame_pointer_stops),
 		cmocka_unit_test(endless_recursion_is_cut),

@@ -12,6 +12,8 @@ enum {
 	ONLY_LR = 0x300, /* str x30, [sp, -16]! */
 	START = 0x400,
 	SIGNAL = 0x500,
+	BOTTOM = 0x600, /* sub sp, sp, 4096; stp x29, x30, [sp, 16] */
+	SIZED = 0x700,	/* the same, and sp goes on: counts from x29 */
 };
 
 #define RULES(cfa, saved) ((cfa) | (saved) << 4)
@@ -22,6 +24,8 @@ static const struct unwind_row rows[] = {
 	{ONLY_LR, 2, RULES(UNWIND_CFA_SP, UNWIND_SAVED_RA), -2},
 	{START, 0, RULES(UNWIND_CFA_END, UNWIND_SAVED_NONE), 0},
 	{SIGNAL, 0, RULES(UNWIND_CFA_SIGNAL, UNWIND_SAVED_NONE), 0},
+	{BOTTOM, 512, RULES(UNWIND_CFA_SP, UNWIND_SAVED_SP), 2},
+	{SIZED, 512, RULES(UNWIND_CFA_FP, UNWIND_SAVED_FP), 0},
 };
 
 static int setup(void **state)
@@ -73,6 +77,20 @@ static void a_signal_may_strike_a_leaf(void **state)
 	assert_walk(PROFILE_END_ROOT, expected, 3);
 }
 
+static void frame_records_lie_at_the_bottom_of_large_frames(void **state)
+{
+	const uint64_t expected[] = {at(BOTTOM), at(SIZED + 4), at(START + 8)};
+
+	(void)state;
+	replay_registers(at(BOTTOM), STACK, 0x99, 0);
+	replay_put(STACK + 16, STACK + 4096 + 256);
+	replay_put(STACK + 24, at(SIZED + 4));
+	replay_put(STACK + 4096 + 256, 0x99);
+	replay_put(STACK + 4096 + 264, at(START + 8));
+	replay(1024);
+	assert_walk(PROFILE_END_ROOT, expected, 3);
+}
+
 static void frame_records_are_followed(void **state)
 {
 	const uint64_t expected[] = {LIBRARY, LIBRARY + 16, LIBRARY + 32};
@@ -93,6 +111,7 @@ int main(void)
 		cmocka_unit_test(the_link_register_serves_the_leaf),
 		cmocka_unit_test(the_link_register_serves_nobody_else),
 		cmocka_unit_test(a_signal_may_strike_a_leaf),
+		cmocka_unit_test(frame_records_lie_at_the_bottom_of_large_frames),
 		cmocka_unit_test(frame_records_are_followed),
 	};
 

@@ -38,32 +38,65 @@ static enum unwind_cfa cfa_of(const struct cfi_state *s, int16_t *ret_offset8)
 
 // ---- what was saved ----------------------------------------------------------------------------
 
-static struct unwind_row make_row(enum unwind_cfa cfa, int16_t cfa_offset8, enum unwind_saved saved,
-				  int64_t saved_offset)
+struct saved {
+	enum unwind_saved rule;
+	int64_t offset;
+};
+
+static const struct saved lost = {.rule = UNWIND_SAVED_LOST};
+
+static bool fits(int64_t offset)
+{
+	return has_form(offset, INT8_MIN, INT8_MAX);
+}
+
+/*
+ * What is too far from the CFA may be near to what that counts from: on aarch64 GCC saves the frame
+ * record at the bottom of the frame.
+ */
+static struct saved saved_at_cfa(const struct cfi_state *s)
+{
+	int64_t from_base;
+
+	if (fits(s->fp_offset))
+		return (struct saved){UNWIND_SAVED_CFA, s->fp_offset};
+	if (add_overflows(s->cfa_offset, s->fp_offset, &from_base) || !fits(from_base))
+		return lost;
+	if (s->cfa == CFI_CFA_SP)
+		return (struct saved){UNWIND_SAVED_SP, from_base};
+	if (s->cfa == CFI_CFA_FP)
+		return (struct saved){UNWIND_SAVED_FP, from_base};
+	return lost;
+}
+
+static struct saved saved_fp(const struct cfi_state *s)
+{
+	switch (s->fp) {
+	case CFI_UNSPECIFIED:
+	case CFI_SAME:
+		return (struct saved){.rule = UNWIND_SAVED_NONE};
+	case CFI_AT_CFA:
+		return saved_at_cfa(s);
+	case CFI_AT_FP:
+		return fits(s->fp_offset) ? (struct saved){UNWIND_SAVED_FP, s->fp_offset} : lost;
+	default:
+		return lost;
+	}
+}
+
+static struct unwind_row make_row(enum unwind_cfa cfa, int16_t cfa_offset8, struct saved saved)
 {
 	return (struct unwind_row){
 		.cfa_offset8 = cfa_offset8,
-		.rules = (uint8_t)(cfa | saved << 4),
-		.saved_offset8 = (int8_t)(saved_offset / UNIT),
+		.rules = (uint8_t)(cfa | saved.rule << 4),
+		.saved_offset8 = (int8_t)(saved.offset / UNIT),
 	};
-}
-
-static enum unwind_saved saved_fp(const struct cfi_state *s)
-{
-	if (s->fp == CFI_UNSPECIFIED || s->fp == CFI_SAME)
-		return UNWIND_SAVED_NONE;
-	if ((s->fp != CFI_AT_CFA && s->fp != CFI_AT_FP) ||
-	    !has_form(s->fp_offset, INT8_MIN, INT8_MAX))
-		return UNWIND_SAVED_LOST;
-	return s->fp == CFI_AT_CFA ? UNWIND_SAVED_CFA : UNWIND_SAVED_FP;
 }
 
 static struct unwind_row x86_64_row(const struct cfi_state *s)
 {
 	int16_t offset8 = 0;
 	enum unwind_cfa cfa = cfa_of(s, &offset8);
-	enum unwind_saved saved = saved_fp(s);
-	bool has_offset = saved == UNWIND_SAVED_CFA || saved == UNWIND_SAVED_FP;
 
 	if (cfa == UNWIND_CFA_NONE || s->ra != CFI_AT_CFA || s->ra_offset != -UNIT)
 		return nothing_known;
@@ -71,7 +104,7 @@ static struct unwind_row x86_64_row(const struct cfi_state *s)
 	// thread begins: after the last pop of its stack (src/thread/x86_64/clone.s).
 	if (cfa == UNWIND_CFA_SP && offset8 <= 0)
 		return (struct unwind_row){.rules = UNWIND_CFA_END};
-	return make_row(cfa, offset8, saved, has_offset ? s->fp_offset : 0);
+	return make_row(cfa, offset8, saved_fp(s));
 }
 
 /* The frame record has both registers; functions without one may have saved the link register. */
@@ -79,21 +112,20 @@ static struct unwind_row aarch64_row(const struct cfi_state *s)
 {
 	int16_t offset8 = 0;
 	enum unwind_cfa cfa = cfa_of(s, &offset8);
-	enum unwind_saved saved = saved_fp(s);
-	bool in_register = s->ra == CFI_UNSPECIFIED || s->ra == CFI_SAME;
+	struct saved saved = saved_fp(s);
 
-	if (cfa == UNWIND_CFA_NONE || cfa == UNWIND_CFA_PLT || saved == UNWIND_SAVED_FP)
+	if (cfa == UNWIND_CFA_NONE || cfa == UNWIND_CFA_PLT)
 		return nothing_known;
-	if (in_register)
-		return make_row(cfa, offset8,
-				saved == UNWIND_SAVED_NONE ? UNWIND_SAVED_NONE : UNWIND_SAVED_LOST, 0);
-	if (s->ra != CFI_AT_CFA || !has_form(s->ra_offset, INT8_MIN, INT8_MAX))
+	if (s->ra == CFI_UNSPECIFIED || s->ra == CFI_SAME)
+		return make_row(cfa, offset8, saved.rule == UNWIND_SAVED_NONE ? saved : lost);
+	if (s->ra != CFI_AT_CFA)
 		return nothing_known;
-	if (saved == UNWIND_SAVED_NONE)
-		return make_row(cfa, offset8, UNWIND_SAVED_RA, s->ra_offset);
-	if (saved == UNWIND_SAVED_CFA && s->ra_offset == s->fp_offset + UNIT)
-		return make_row(cfa, offset8, UNWIND_SAVED_CFA, s->fp_offset);
-	return nothing_known;
+	if (saved.rule == UNWIND_SAVED_NONE && fits(s->ra_offset))
+		return make_row(cfa, offset8, (struct saved){UNWIND_SAVED_RA, s->ra_offset});
+	if (saved.rule == UNWIND_SAVED_NONE || saved.rule == UNWIND_SAVED_LOST ||
+	    s->fp != CFI_AT_CFA || s->ra_offset - UNIT != s->fp_offset)
+		return nothing_known;
+	return make_row(cfa, offset8, saved);
 }
 
 struct unwind_row unwind_row_of(uint16_t machine, const struct cfi_state *s)

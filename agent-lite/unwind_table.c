@@ -9,10 +9,12 @@
 
 #include <string.h>
 
+enum { CODE_MAX = 16 }; // executable segments; of more, the first ones are looked at
+
 struct builder {
 	uint16_t machine; /* EM_… */
 	struct cfi_reach reach;
-	struct cfi_code code[ELF_PHDRS_MAX];
+	struct cfi_code code[CODE_MAX];
 	struct cfi_cies cies;
 	struct cfi_places places;
 	struct unwind_rows rows;
@@ -48,7 +50,7 @@ static void find_code(const struct elf_headers *h, struct builder *b)
 		if (p->p_type != PT_LOAD || add_overflows(p->p_vaddr, p->p_memsz, &code.end))
 			continue;
 		lowest = MIN(lowest, p->p_vaddr);
-		if (p->p_flags & PF_X)
+		if (p->p_flags & PF_X && b->reach.n < CODE_MAX)
 			b->code[b->reach.n++] = code;
 	}
 	b->reach.code = b->code;

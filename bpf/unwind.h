@@ -46,9 +46,10 @@ enum unwind_cfa {
 enum unwind_saved {
 	UNWIND_SAVED_NONE = 0,	/* still in the register */
 	UNWIND_SAVED_CFA = 1,	/* *(CFA + offset) */
-	UNWIND_SAVED_FP = 2,	/* *(fp + offset) (x86-64, realigned stacks) */
+	UNWIND_SAVED_FP = 2,	/* *(fp + offset): realigned stacks, large frames */
 	UNWIND_SAVED_RA = 3,	/* aarch64: fp untouched, return address at CFA + offset */
 	UNWIND_SAVED_LOST = 4,	/* not to be had; return address as with NONE */
+	UNWIND_SAVED_SP = 5,	/* *(sp + offset): GCC's large frames on aarch64 */
 	UNWIND_SAVED_COUNT,
 };
 

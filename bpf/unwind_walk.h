@@ -179,6 +179,11 @@ UNWIND_INLINE int unwind_find_cfa(struct unwind_walk *w, const struct unwind_row
 		return unwind_read(w, w->sp + offset, cfa, sizeof(*cfa)) ? -1 : 0;
 	case UNWIND_CFA_FP_DEREF:
 		return unwind_read(w, w->fp + offset, cfa, sizeof(*cfa)) ? -1 : 0;
+	case UNWIND_CFA_SP_DEREF_8:
+		if (unwind_read(w, w->sp + offset, cfa, sizeof(*cfa)))
+			return -1;
+		*cfa += 8;
+		return 0;
 	case UNWIND_CFA_PLT:
 		*cfa = w->sp + 8 + ((w->ip & 15) >= (__u64)row->cfa_offset8 ? 8 : 0);
 		return 0;
@@ -192,11 +197,15 @@ UNWIND_INLINE int unwind_find_cfa(struct unwind_walk *w, const struct unwind_row
 UNWIND_INLINE int unwind_restore(struct unwind_walk *w, const struct unwind_row *row, __u64 cfa,
 				 __u64 *ip, __u64 *fp)
 {
-	__u64 at = cfa + (__s64)row->saved_offset8 * 8;
+	__u32 rule = row->rules >> 4;
+	__u64 at = (rule == UNWIND_SAVED_FP ? w->fp : rule == UNWIND_SAVED_SP ? w->sp : cfa) +
+		   (__s64)row->saved_offset8 * 8;
 	__u64 saved[2];
 
-	switch (row->rules >> 4) {
+	switch (rule) {
 	case UNWIND_SAVED_CFA:
+	case UNWIND_SAVED_FP:
+	case UNWIND_SAVED_SP:
 		if (unwind_read(w, at, saved, sizeof(saved)))
 			return -1;
 		*fp = saved[0];
@@ -231,6 +240,8 @@ UNWIND_INLINE int unwind_restore(struct unwind_walk *w, const struct unwind_row 
 		return unwind_read(w, cfa + offset, fp, sizeof(*fp)) ? -1 : 0;
 	if (saved == UNWIND_SAVED_FP)
 		return unwind_read(w, w->fp + offset, fp, sizeof(*fp)) ? -1 : 0;
+	if (saved == UNWIND_SAVED_SP)
+		return unwind_read(w, w->sp + offset, fp, sizeof(*fp)) ? -1 : 0;
 	if (saved == UNWIND_SAVED_LOST)
 		*fp = 1; // never a frame's address: who needs it stops there
 	return 0;

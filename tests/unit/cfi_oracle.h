@@ -143,28 +143,31 @@ static enum oracle_place oracle_place_of(const struct cfi_oracle *o, Dwarf_Frame
 	return ORACLE_ELSEWHERE;
 }
 
-static unsigned oracle_saved_fp(enum oracle_place place, int64_t offset)
+static unsigned oracle_saved_fp(enum oracle_place place, int64_t offset, unsigned cfa, int64_t cfa_offset,
+				int64_t *ret_offset)
 {
-	switch (place) {
-	case ORACLE_SAME:
+	*ret_offset = offset;
+	if (place == ORACLE_SAME)
 		return UNWIND_SAVED_NONE;
-	case ORACLE_AT_CFA:
-		return oracle_scales(offset, INT8_MIN, INT8_MAX) ? UNWIND_SAVED_CFA : UNWIND_SAVED_LOST;
-	case ORACLE_AT_FP:
-		return oracle_scales(offset, INT8_MIN, INT8_MAX) ? UNWIND_SAVED_FP : UNWIND_SAVED_LOST;
-	default:
+	if (place != ORACLE_AT_CFA && place != ORACLE_AT_FP)
 		return UNWIND_SAVED_LOST;
-	}
+	if (oracle_scales(offset, INT8_MIN, INT8_MAX))
+		return place == ORACLE_AT_CFA ? UNWIND_SAVED_CFA : UNWIND_SAVED_FP;
+	*ret_offset = offset + cfa_offset;
+	if (place == ORACLE_AT_FP || !oracle_scales(*ret_offset, INT8_MIN, INT8_MAX))
+		return UNWIND_SAVED_LOST;
+	return cfa == UNWIND_CFA_SP ? UNWIND_SAVED_SP : cfa == UNWIND_CFA_FP ? UNWIND_SAVED_FP
+									     : UNWIND_SAVED_LOST;
 }
 
 static struct unwind_row oracle_row_of(const struct cfi_oracle *o, Dwarf_Frame *frame, int ra_column)
 {
 	struct unwind_row row = {.rules = UNWIND_CFA_NONE};
-	int64_t fp_offset, ra_offset;
+	int64_t fp_offset, ra_offset, offset;
 	enum oracle_place fp = oracle_place_of(o, frame, o->is_aarch64 ? 29 : 6, &fp_offset);
 	enum oracle_place ra = oracle_place_of(o, frame, ra_column, &ra_offset);
-	unsigned saved = oracle_saved_fp(fp, fp_offset);
 	unsigned cfa = oracle_cfa(o, frame, &row.cfa_offset8);
+	unsigned saved = oracle_saved_fp(fp, fp_offset, cfa, row.cfa_offset8 * 8, &offset);
 
 	if (ra == ORACLE_UNDEFINED)
 		return (struct unwind_row){.rules = UNWIND_CFA_END};
@@ -172,13 +175,14 @@ static struct unwind_row oracle_row_of(const struct cfi_oracle *o, Dwarf_Frame *
 		cfa = UNWIND_CFA_NONE;
 	if (!o->is_aarch64 && cfa == UNWIND_CFA_SP && row.cfa_offset8 <= 0)
 		return (struct unwind_row){.rules = UNWIND_CFA_END};
-	if (o->is_aarch64 && ra == ORACLE_AT_CFA) {
-		if (saved == UNWIND_SAVED_NONE && oracle_scales(ra_offset, INT8_MIN, INT8_MAX)) {
-			saved = UNWIND_SAVED_RA;
-			fp_offset = ra_offset;
-		} else if (saved != UNWIND_SAVED_CFA || ra_offset != fp_offset + 8) {
+	if (o->is_aarch64 && ra == ORACLE_AT_CFA && saved == UNWIND_SAVED_NONE) {
+		saved = UNWIND_SAVED_RA;
+		offset = ra_offset;
+		if (!oracle_scales(ra_offset, INT8_MIN, INT8_MAX))
 			cfa = UNWIND_CFA_NONE;
-		}
+	} else if (o->is_aarch64 && ra == ORACLE_AT_CFA) {
+		if (fp != ORACLE_AT_CFA || ra_offset != fp_offset + 8 || saved == UNWIND_SAVED_LOST)
+			cfa = UNWIND_CFA_NONE;
 	} else if (o->is_aarch64 && ra == ORACLE_SAME) {
 		saved = saved == UNWIND_SAVED_NONE ? saved : UNWIND_SAVED_LOST;
 	} else if (o->is_aarch64) {
@@ -188,7 +192,7 @@ static struct unwind_row oracle_row_of(const struct cfi_oracle *o, Dwarf_Frame *
 		return (struct unwind_row){.rules = UNWIND_CFA_NONE};
 	row.rules = (uint8_t)(cfa | saved << 4);
 	if (saved != UNWIND_SAVED_NONE && saved != UNWIND_SAVED_LOST)
-		row.saved_offset8 = (int8_t)(fp_offset / 8);
+		row.saved_offset8 = (int8_t)(offset / 8);
 	return row;
 }
 
