@@ -36,6 +36,7 @@ static void process_free(struct process *p)
 		return;
 	module_release_mappings(&p->mappings);
 	module_release_mappings(&p->before);
+	perf_map_file_free(p->jit);
 	free(p);
 }
 DEFINE_CLEANUP(struct process *, process_free)
@@ -349,6 +350,31 @@ static bool is_of_before(const struct process *p, uint64_t leaf)
 	       mappings_find(&p->before, leaf);
 }
 
+/* What the process itself says of the code that it made. */
+static int name_jit(struct processes *ps, struct process *p, struct frame *frames, size_t n,
+		    struct err *e)
+{
+	const struct module *anon = module_cache_special(ps->modules, MODULE_ANON);
+	bool looked = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (frames[i].module != anon)
+			continue;
+		if (!p->jit)
+			p->jit = perf_map_file_new();
+		if (!p->jit)
+			return err_nomem(e);
+		if (!looked && !p->exit_ms &&
+		    perf_map_file_follow(p->jit, ps->proc, p->key.pid, e) < 0)
+			return -1;
+		looked = true;
+		frames[i].function = perf_map_find(&p->jit->map, frames[i].address);
+		ps->stats.jit_frames++;
+		ps->stats.jit_named += frames[i].function != NULL;
+	}
+	return 0;
+}
+
 int processes_frames(struct processes *ps, struct process *p, const uint64_t *addresses, size_t n,
 		     struct frame *ret, size_t *ret_n, struct err *e)
 {
@@ -368,5 +394,5 @@ int processes_frames(struct processes *ps, struct process *p, const uint64_t *ad
 	ps->stats.stacks_cut += got < n;
 	ps->stats.leaves_unmapped += got > 0 && ret[0].module == unknown;
 	*ret_n = got;
-	return 0;
+	return name_jit(ps, p, ret, got, e);
 }
