@@ -9,9 +9,10 @@ import time
 import urllib.parse
 
 import pprof_writer
-from agent_victims import DEPTH_MAX
-from harness import SLOW, program, skip, wait_until
+from agent_victims import DEPTH_MAX, libc_files
+from harness import SLOW, Skip, program, skip, wait_until
 
+SETTLE = 4  # seconds: the agent reads what is mapped, makes its tables, pushes; what it had by then does not count
 KERNEL = ("[kernel]", "[kernel module]")
 
 Frame = collections.namedtuple("Frame", "names mapping address")
@@ -124,3 +125,44 @@ class Verdict:
         """The most frequent stacks, and of those without a root, for a failure's message."""
         cut = [pair for pair in self.cut.most_common(n) if pair[1]]
         return "\n".join(f"{weight:6} {folded[:300]}" for folded, weight in self.folded.most_common(n) + [("cut:", len(cut))] + cut)
+
+
+# ---- victims, sampled together ----------------------------------------------------------------------------
+
+
+def prepare_all(case, victims, verdicts):
+    ready = []
+    for victim in victims:
+        try:
+            victim.prepare(case)
+            ready.append(victim)
+        except Skip as reason:
+            verdicts[victim.name] = reason
+    return ready
+
+
+def observe(case, victims, hz, seconds):
+    """Runs them all at once and samples them; victim's name -> Verdict, or the Skip that says why there is none."""
+    verdicts = {}
+    files = libc_files()
+    server = case.server(name=f"data{len(case.servers)}")
+    running = prepare_all(case, victims, verdicts)
+    case.unhex("upload", "--wait", *files, *sorted({f for v in running for f in v.files}), server=server)
+    for victim in running:
+        victim.start(case)
+    agent = Agent(case, server, "--hz", hz, pids=[v.process.pid for v in running])
+    time.sleep(SETTLE * SLOW / 2)
+    for victim in running:
+        if victim.name == "dlopen":
+            victim.process.send_signal(signal.SIGUSR1)
+    time.sleep(SETTLE * SLOW / 2)
+    early = query(server, 0, hz)
+    time.sleep(seconds)
+    agent.stop()
+    for victim in running:
+        victim.end()
+    found = without(query(server, 0, hz), early)
+    server.stop()
+    for victim in running:
+        verdicts[victim.name] = Verdict(victim, [s for s in found if s.labels.get("pid") == victim.process.pid])
+    return verdicts
