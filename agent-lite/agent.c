@@ -2,8 +2,10 @@
 #include "agent-lite/agent.h"
 
 #include "agent-lite/collector.h"
+#include "agent-lite/giver.h"
 #include "agent-lite/jitter.h"
 #include "agent-lite/mmap_events.h"
+#include "agent-lite/process_open.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
 #include "agent-lite/timeline.h"
@@ -29,12 +31,14 @@ struct agent {
 	struct module_cache *modules;
 	struct processes processes;
 	struct kernel_image kernel;
+	struct process_labels *labels;
 	struct collector collector;
 	struct mmap_events *events; /* NULL: the kernel does not let us have them */
 	struct timeline timeline;
 	struct sampler *sampler;
 	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
+	struct giver *giver; /* NULL: nothing is given */
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
@@ -69,6 +73,18 @@ static int open_sink(struct agent *a, struct err *e)
 static int drain_sampler(void *sampler, struct err *e)
 {
 	return sampler_drain(sampler, e);
+}
+
+static int open_labels(struct agent *a, struct err *e)
+{
+	const struct process_labels_config config = {
+		.proc = "/proc",
+		.node = a->options->node,
+		.labels = &a->options->labels,
+		.rules = a->options->relabel,
+	};
+
+	return process_labels_new(&config, &a->labels, e);
 }
 
 static int start_sampler(struct agent *a, struct err *e)
@@ -121,6 +137,32 @@ static int start_tables(struct agent *a, struct err *e)
 	return 0;
 }
 
+static int start_giver(struct agent *a, struct err *e)
+{
+	const struct options *o = a->options;
+	const struct giver_config config = {
+		.server = o->server,
+		.token_file = o->token_file,
+		.tmp_dir = o->spool_dir,
+		.paths = &kernel_paths,
+		.kernel = &a->kernel,
+		.interval_ms = o->upload_interval_ms,
+		.bytes_per_s = o->upload_rate,
+	};
+
+	return o->upload ? giver_new(&config, &a->giver, e) : 0;
+}
+
+/* Of type collector_ship_fn. */
+static int ship(void *agent, struct batch *b, struct err *e)
+{
+	struct agent *a = agent;
+
+	if (a->giver)
+		giver_saw(a->giver, b);
+	return sink_ship(&a->sink, b, e);
+}
+
 static int start(struct agent *a, struct err *e)
 {
 	struct err unnamed = ERR_INIT;
@@ -133,14 +175,15 @@ static int start(struct agent *a, struct err *e)
 	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
-	if (open_sink(a, e) < 0)
+	if (open_labels(a, e) < 0 || open_sink(a, e) < 0)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
-	a->collector.ship_ctx = &a->sink;
+	a->collector.labels = a->labels;
+	a->collector.ship_ctx = a;
 	// One profile to a file: only at the end.
-	a->collector.ship = sink_is_file(&a->sink) ? NULL : sink_ship;
+	a->collector.ship = sink_is_file(&a->sink) ? NULL : ship;
 	follow_mappings(a);
-	if (start_sampler(a, e) < 0 || start_tables(a, e) < 0)
+	if (start_sampler(a, e) < 0 || start_tables(a, e) < 0 || start_giver(a, e) < 0)
 		return -1;
 	if (!known)
 		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
@@ -149,12 +192,14 @@ static int start(struct agent *a, struct err *e)
 
 static void agent_deinit(struct agent *a)
 {
+	giver_free(a->giver);
 	if (a->sampler)
 		sampler_stop(a->sampler);
 	timeline_deinit(&a->timeline);
 	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
 	sink_deinit(&a->sink);
+	process_labels_free(a->labels);
 	processes_deinit(&a->processes);
 	module_cache_free(a->modules);
 	unwind_store_free(a->tables);
@@ -174,6 +219,14 @@ static uint64_t next_event_ms(const struct agent *a)
 	return a->collector.ship ? MIN(next, a->next_flush_ms) : next;
 }
 
+static void hand_files(struct agent *a)
+{
+	char id[BUILD_ID_TEXT];
+
+	if (a->giver && giver_needs(a->giver, id))
+		giver_hand(a->giver, processes_open(&a->processes, id));
+}
+
 static void keep_house(struct agent *a, uint64_t now)
 {
 	struct err err = ERR_INIT;
@@ -182,6 +235,7 @@ static void keep_house(struct agent *a, uint64_t now)
 		return;
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	processes_expire(&a->processes, PROCESS_IDLE_MS);
+	process_labels_expire(a->labels, PROCESS_IDLE_MS);
 	// The CPUs that are sampled go on being sampled.
 	if (sampler_follow_cpus(a->sampler, &err) < 0)
 		log_err(LOG_WARN, "cpus_not_followed", &err, NULL);
@@ -216,6 +270,7 @@ static int turn(struct agent *a, struct err *e)
 		sampler_pace(a->sampler);
 		if (a->tables)
 			unwind_store_tick(a->tables);
+		hand_files(a);
 	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
 		a->next_flush_ms = now + jitter_interval(a->options->interval_ms);
@@ -330,7 +385,7 @@ static int ship_rest(struct agent *a, struct err *e)
 {
 	if (a->collector.batch.samples == 0 && sink_is_file(&a->sink))
 		return err_set(e, ERR_NOT_FOUND, "nothing was sampled: no profile is written");
-	a->collector.ship = sink_ship;
+	a->collector.ship = ship;
 	return collector_flush(&a->collector, e);
 }
 

@@ -101,8 +101,9 @@ static bool answer_request(const struct elf_request *rq, const struct fds *fds)
 {
 	struct elf_answer a = {.sequence = rq->sequence};
 	struct err err = ERR_INIT;
-	int r = rq->kind == ELF_REQUEST_TABLE ? build_table(fds, &a.table, &err)
-					  : elf_ident_read(fds->fd[0], &a.ident, &err);
+	int r = rq->kind == ELF_REQUEST_TABLE	  ? build_table(fds, &a.table, &err)
+		: rq->kind == ELF_REQUEST_SYMBOLS ? elf_symbols_plan(fds->fd[0], &a.symbols, &err)
+						  : elf_ident_read(fds->fd[0], &a.ident, &err);
 
 	if (r < 0) {
 		a.kind = err.kind;
@@ -293,8 +294,9 @@ static bool answer_is_sane(const struct elf_child *c, enum elf_request_kind kind
 		return false;
 	if (a->kind != ERR_NONE)
 		return true;
-	return kind == ELF_REQUEST_TABLE ? table_is_sane(&a->table, c->slots)
-				     : ident_is_sane(&a->ident);
+	return kind == ELF_REQUEST_TABLE     ? table_is_sane(&a->table, c->slots)
+	       : kind == ELF_REQUEST_SYMBOLS ? symbols_plan_is_sane(&a->symbols, UINT64_MAX)
+					     : ident_is_sane(&a->ident);
 }
 
 static int receive_answer(struct elf_child *c, enum elf_request_kind kind, struct elf_answer *a,
@@ -344,6 +346,17 @@ int elf_child_ident(struct elf_child *c, int fd, struct elf_ident *ret, struct e
 	if (ask(c, ELF_REQUEST_IDENT, &fds, &a, e) < 0)
 		return -1;
 	*ret = a.ident;
+	return 0;
+}
+
+int elf_child_symbols(struct elf_child *c, int fd, struct symbols_plan *ret, struct err *e)
+{
+	const struct fds fds = {.fd = {fd}, .n = 1};
+	struct elf_answer a;
+
+	if (ask(c, ELF_REQUEST_SYMBOLS, &fds, &a, e) < 0)
+		return -1;
+	*ret = a.symbols;
 	return 0;
 }
 
