@@ -108,7 +108,8 @@ static int start_sampler(struct agent *a, struct err *e)
 	a->timeline.drain = drain_sampler;
 	a->timeline.drain_ctx = a->sampler;
 	a->processes.breathe = timeline_breathe;
-	a->processes.breathe_ctx = &a->timeline;
+	a->processes.replaced = timeline_replaced;
+	a->processes.timeline_ctx = &a->timeline;
 	return 0;
 }
 
