@@ -66,6 +66,11 @@ static int open_sink(struct agent *a, struct err *e)
 	return sink_open(&a->sink, &config, e);
 }
 
+static int drain_sampler(void *sampler, struct err *e)
+{
+	return sampler_drain(sampler, e);
+}
+
 static int start_sampler(struct agent *a, struct err *e)
 {
 	const struct options *o = a->options;
@@ -82,7 +87,13 @@ static int start_sampler(struct agent *a, struct err *e)
 
 	timeline_init(&a->timeline, &a->processes, a->events ? mmap_events_merge(a->events) : NULL,
 		      collector_add, &a->collector);
-	return sampler_new(&config, timeline_add, &a->timeline, &a->sampler, e);
+	if (sampler_new(&config, timeline_add, &a->timeline, &a->sampler, e) < 0)
+		return -1;
+	a->timeline.drain = drain_sampler;
+	a->timeline.drain_ctx = a->sampler;
+	a->processes.breathe = timeline_breathe;
+	a->processes.breathe_ctx = &a->timeline;
+	return 0;
 }
 
 /* Before the first sample, so that nothing happens in between. */
@@ -118,9 +129,8 @@ static int start(struct agent *a, struct err *e)
 	if (open_signals(a, e) < 0 || module_cache_new(NULL, &a->modules, e) < 0)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
-	// Before sampling starts: it takes a while. Said after: without sampling it does not
-	// matter.
-	known = kernel_image_read(&a->kernel, &unnamed) == 0;
+	// Said later: without sampling it does not matter.
+	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
 	if (open_sink(a, e) < 0)
@@ -317,7 +327,7 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 	    {"scans", LOG_U(p->scans)}, {"gone", LOG_U(p->gone)},
 	    {"inherited", LOG_U(p->inherited)}, {"early", LOG_U(p->early)},
 	    {"events", LOG_U(ev.events)}, {"event_bytes", LOG_U(ev.bytes)},
-	    {"events_lost", LOG_U(ev.lost)}, {"processes", LOG_U(a->processes.by_pid.n)},
+	    {"events_lost", LOG_U(ev.lost)}, {"late", LOG_U(a->timeline.dropped)}, {"processes", LOG_U(a->processes.by_pid.n)},
 	    {"mappings_dropped", LOG_U(p->mappings_dropped)},
 	    {"files_unopened", LOG_U(p->files_unopened)}, {"files_read", LOG_U(m.files_read)},
 	    {"files_failed", LOG_U(m.files_failed)}, {"elf_readers", LOG_U(m.reader_starts)},

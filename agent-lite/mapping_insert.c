@@ -122,31 +122,48 @@ static int replace(struct mappings *m, size_t lo, size_t hi, struct mapping *wit
 	return 0;
 }
 
-int mapping_insert(struct mappings *m, struct mapping *item, struct err *e)
+/* Is it there already, as it is? */
+static bool is_known(const struct mappings *m, const struct mapping *item, size_t lo, size_t hi)
+{
+	return hi == lo + 1 && m->items[lo].start <= item->start &&
+	       m->items[lo].end >= item->end && continues(&m->items[lo], item);
+}
+
+static int insert_among(struct mappings *m, struct mapping *item, size_t lo, size_t hi)
 {
 	struct mapping with[3] = {{.kind = MAPPING_ANON}, {.kind = MAPPING_ANON},
 				  {.kind = MAPPING_ANON}};
 	struct mapping *left = &with[0], *right = &with[2];
+	size_t first;
+	int r;
+
+	join_anonymous(m, item, &lo, &hi);
+	if (cut_met(m, item, lo, hi, left, right) < 0)
+		return -1;
+	first = left->end ? 0 : 1;
+	with[1] = *item;
+	*item = (struct mapping){.kind = MAPPING_ANON};
+	r = replace(m, lo, hi, with + first, (right->end ? 3 : 2) - first);
+	for (size_t i = 0; i < countof(with); i++)
+		release_item(&with[i]);
+	return r;
+}
+
+int mapping_insert(struct mappings *m, struct mapping *item, struct err *e)
+{
 	size_t lo, hi;
 	int r;
 
 	find_met(m, item->start, item->end, &lo, &hi);
-	if (hi == lo + 1 && m->items[lo].start <= item->start && m->items[lo].end >= item->end &&
-	    continues(&m->items[lo], item)) {
+	if (is_known(m, item, lo, hi)) {
 		release_item(item);
 		return MAPPING_KNOWN;
 	}
-	join_anonymous(m, item, &lo, &hi);
-	r = cut_met(m, item, lo, hi, left, right);
-	if (r == 0) {
-		size_t first = left->end ? 0 : 1;
-
-		with[1] = *item;
-		*item = (struct mapping){.kind = MAPPING_ANON};
-		r = replace(m, lo, hi, with + first, (right->end ? 3 : 2) - first);
-	}
-	for (size_t i = 0; i < countof(with); i++)
-		release_item(&with[i]);
+	// Most lie where nothing was.
+	if (lo == hi && item->kind != MAPPING_ANON)
+		r = replace(m, lo, hi, item, 1);
+	else
+		r = insert_among(m, item, lo, hi);
 	release_item(item);
 	return r < 0 ? err_nomem(e) : 0;
 }

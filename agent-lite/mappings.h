@@ -39,7 +39,8 @@ struct mapping {
 	bool guessed; /* the module is that of the inode, which may have been rewritten since */
 	uint8_t build_id_size; /* 0: not known */
 	uint8_t build_id[MAPPING_ID_MAX]; /* GNU; evented only */
-	char *path;	       /* MAPPING_FILE only; without " (deleted)"; valid UTF-8 */
+	/* MAPPING_FILE only; without " (deleted)"; valid UTF-8. NULL where only module needs it. */
+	char *path;
 	struct module *module; /* for the owner's use; NULL after parsing, never touched here */
 };
 
@@ -55,11 +56,10 @@ struct mappings {
 void mappings_deinit(struct mappings *m);
 /* Replaces what m held. Lines that make no sense are counted in `dropped`; -1: ERR_NOMEM only. */
 int mappings_parse(struct mappings *m, struct str maps_text, struct err *e) MUST_CHECK;
-/*
- * Says by its path what the mapping is; the inode must be set where it is known. Owns a copy of the
- * path after.
- */
-int mapping_classify(struct mapping *m, struct str path, struct err *e) MUST_CHECK;
+/* What the mapping is, by its path; the inode must be set where it is known. */
+enum mapping_kind mapping_kind_of(const struct mapping *m, struct str path);
+/* Gives a MAPPING_FILE a copy of its path. */
+int mapping_set_path(struct mapping *m, struct str path, struct err *e) MUST_CHECK;
 /* The range that holds the address; NULL when none does. */
 struct mapping *mappings_find(const struct mappings *m, uint64_t address);
 

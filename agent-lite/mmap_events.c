@@ -93,8 +93,9 @@ static int watch_cpu(struct mmap_events *m, size_t cpu, struct err *e)
 		return err_sys(e, errno, "mapping the ring of a mapping event");
 	if (epoll_ctl(m->epoll, EPOLL_CTL_ADD, c->fd, &watch) < 0)
 		return err_sys(e, errno, "watching a mapping event");
-	return mmap_merge_open(&m->merge, cpu, c->page, (const uint8_t *)c->page + page_size(),
-			       MMAP_RING_BYTES, e);
+	mmap_merge_open(&m->merge, cpu, c->page, (const uint8_t *)c->page + page_size(),
+			MMAP_RING_BYTES);
+	return 0;
 }
 
 static int open_cpu(struct mmap_events *m, size_t cpu, struct err *e)

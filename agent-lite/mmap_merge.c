@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/mmap_merge.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 #include <linux/perf_event.h>
 
+enum { HELD_KEPT = 64 << 10 }; // memory that is not given back when nothing waits
+
 struct mmap_merge_ring {
 	struct perf_event_mmap_page *page; /* NULL: there is none here */
-	struct mmap_ring ring;
+	const uint8_t *data;
+	uint64_t size;
+	uint64_t tail;	 /* what was copied, in bytes since the ring's beginning */
+	struct buf held; /* what was copied */
+	size_t read;	 /* of it */
 	bool has_next;
-	bool borrowed; /* `next` was handed out: its bytes go back to the kernel at the next call */
-	struct mmap_event next;
-	uint8_t *scratch; /* for a record that wraps around */
+	struct mmap_event next; /* its path lies in held */
 };
 
 int mmap_merge_init(struct mmap_merge *m, size_t count, struct err *e)
@@ -32,83 +37,119 @@ void mmap_merge_deinit(struct mmap_merge *m)
 	*m = (struct mmap_merge){0};
 }
 
-int mmap_merge_open(struct mmap_merge *m, size_t place, struct perf_event_mmap_page *page,
-		    const void *data, size_t size, struct err *e)
+void mmap_merge_open(struct mmap_merge *m, size_t place, struct perf_event_mmap_page *page,
+		     const void *data, size_t size)
 {
-	uint8_t *scratch = mem_alloc(MMAP_RECORD_MAX);
-
-	if (!scratch)
-		return err_nomem(e);
 	m->rings[place] = (struct mmap_merge_ring){
 		.page = page,
-		.ring = {.data = data, .size = size, .head = page->data_tail, .tail = page->data_tail},
-		.scratch = scratch,
+		.data = data,
+		.size = size,
+		.tail = page->data_tail,
+		.held = BUF_INIT(MMAP_MERGE_HELD_MAX),
 	};
-	return 0;
 }
 
 void mmap_merge_close(struct mmap_merge *m, size_t place)
 {
-	struct mmap_merge_ring *c = &m->rings[place];
+	struct mmap_merge_ring *r = &m->rings[place];
 
-	if (!c->page)
+	if (!r->page)
 		return;
-	m->lost_unsaid += c->has_next || c->page->data_head != c->ring.tail;
-	free(c->scratch);
-	*c = (struct mmap_merge_ring){0};
+	m->lost_unsaid += r->has_next || r->read < r->held.n || r->page->data_head != r->tail;
+	buf_deinit(&r->held);
+	*r = (struct mmap_merge_ring){0};
 }
 
-/* What was read goes back to the kernel; what is to come next stays. */
-static void give_back(struct mmap_merge_ring *c)
+/* ---- from the rings -------------------------------------------------------------------------- */
+
+/* The n bytes from the tail on, which may wrap around. */
+static void hold(struct mmap_merge_ring *r, uint64_t n)
 {
-	if (!c->has_next)
-		__atomic_store_n(&c->page->data_tail, c->ring.tail, __ATOMIC_RELEASE);
-	c->borrowed = false;
+	const uint64_t at = r->tail & (r->size - 1);
+	const uint64_t first = MIN(n, r->size - at);
+	const size_t path = r->has_next ? (size_t)(r->next.path.p - r->held.p) : 0;
+
+	buf_append(&r->held, r->data + at, first);
+	buf_append(&r->held, r->data, n - first);
+	if (r->has_next && r->next.path.n > 0)
+		r->next.path.p = r->held.p + path; // the memory may have moved
 }
 
-/* Reads on to the next event of this CPU, if there is one among what was noticed. */
-static void advance(struct mmap_merge *m, struct mmap_merge_ring *c)
+static void forget_read(struct mmap_merge_ring *r)
 {
-	while (!c->has_next && c->ring.tail != c->ring.head) {
+	if (r->has_next || r->read < r->held.n)
+		return;
+	if (r->held.cap > HELD_KEPT)
+		buf_deinit(&r->held);
+	buf_clear(&r->held);
+	r->read = 0;
+}
+
+static void take(struct mmap_merge *m, struct mmap_merge_ring *r)
+{
+	const uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
+	const uint64_t n = head - r->tail;
+
+	if (n == 0)
+		return;
+	forget_read(r);
+	if (n <= r->size && r->held.n + n <= MMAP_MERGE_HELD_MAX)
+		hold(r, n);
+	else
+		m->lost_unsaid++;
+	if (r->held.failed) { // out of memory, perhaps half-way: what waits is of no use
+		buf_deinit(&r->held);
+		r->read = 0;
+		r->has_next = false;
+		m->lost_unsaid++;
+	}
+	r->tail = head;
+	__atomic_store_n(&r->page->data_tail, head, __ATOMIC_RELEASE);
+}
+
+/* Reads on to the next event of this CPU, if there is one. */
+static void advance(struct mmap_merge *m, struct mmap_merge_ring *r)
+{
+	struct str rest = str_skip(buf_str(&r->held), r->read);
+
+	while (!r->has_next && rest.n > 0) {
 		bool broken, malformed;
 		size_t n = 0;
-		const void *record = mmap_ring_next(&c->ring, c->scratch, &n, &broken);
+		const void *record = mmap_records_next(&rest, &n, &broken);
 
+		r->read = r->held.n - rest.n;
 		if (!record) {
 			m->stats.malformed += broken;
 			m->lost_unsaid++;
 			break;
 		}
 		m->stats.bytes += n;
-		c->has_next = mmap_record_parse(record, n, &c->next, &malformed);
+		r->has_next = mmap_record_parse(record, n, &r->next, &malformed);
 		m->stats.malformed += malformed;
 	}
-	give_back(c);
 }
 
 void mmap_merge_look(struct mmap_merge *m)
 {
 	for (size_t i = 0; i < m->count; i++) {
-		struct mmap_merge_ring *c = &m->rings[i];
-
-		if (!c->page)
-			continue;
-		c->ring.head = __atomic_load_n(&c->page->data_head, __ATOMIC_ACQUIRE);
-		advance(m, c);
+		if (m->rings[i].page)
+			take(m, &m->rings[i]);
 	}
 }
+
+/* ---- in order -------------------------------------------------------------------------------- */
 
 static struct mmap_merge_ring *earliest(struct mmap_merge *m)
 {
 	struct mmap_merge_ring *first = NULL;
 
 	for (size_t i = 0; i < m->count; i++) {
-		struct mmap_merge_ring *c = &m->rings[i];
+		struct mmap_merge_ring *r = &m->rings[i];
 
-		if (c->borrowed)
-			advance(m, c);
-		if (c->has_next && (!first || c->next.time_ns < first->next.time_ns))
-			first = c;
+		if (!r->has_next && r->read < r->held.n)
+			advance(m, r);
+		if (r->has_next && (!first || r->next.time_ns < first->next.time_ns))
+			first = r;
 	}
 	return first;
 }
@@ -127,13 +168,12 @@ static bool next_loss(struct mmap_merge *m, uint64_t time_ns, struct mmap_event 
 
 bool mmap_merge_next(struct mmap_merge *m, uint64_t until_ns, struct mmap_event *ret)
 {
-	struct mmap_merge_ring *c = earliest(m);
+	struct mmap_merge_ring *r = earliest(m);
 
-	if (!c || c->next.time_ns > until_ns)
+	if (!r || r->next.time_ns > until_ns)
 		return next_loss(m, until_ns, ret);
-	*ret = c->next;
-	c->has_next = false;
-	c->borrowed = true;
+	*ret = r->next;
+	r->has_next = false;
 	m->stats.events++;
 	if (ret->kind == MMAP_EVENT_LOST)
 		m->stats.lost += ret->lost;

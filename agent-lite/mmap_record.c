@@ -190,40 +190,23 @@ bool mmap_record_parse(const void *record, size_t n, struct mmap_event *ret, boo
 	return true;
 }
 
-/* Size of the record at the tail; 0 when it cannot be. */
-static uint16_t size_at_tail(const struct mmap_ring *r)
+const void *mmap_records_next(struct str *rest, size_t *ret_n, bool *ret_broken)
 {
-	const uint64_t held = r->head - r->tail;
-	const uint64_t at = r->tail & (r->size - 1);
+	const void *record = rest->p;
 	struct perf_event_header h;
 
-	// Records are of multiples of 8 bytes, so that a header never wraps around.
-	if (held > r->size || held < sizeof(h) || at % sizeof(h) != 0)
-		return 0;
-	memcpy(&h, r->data + at, sizeof(h));
-	return h.size >= sizeof(h) && h.size <= held && h.size % sizeof(h) == 0 ? h.size : 0;
-}
-
-const void *mmap_ring_next(struct mmap_ring *r, void *scratch, size_t *ret_n, bool *ret_broken)
-{
-	const uint64_t at = r->tail & (r->size - 1);
-	const uint64_t first = r->size - at;
-	uint16_t n;
-
 	*ret_broken = false;
-	if (r->tail == r->head)
+	if (rest->n == 0)
 		return NULL;
-	n = size_at_tail(r);
-	if (n == 0) {
+	h.size = 0;
+	if (rest->n >= sizeof(h))
+		memcpy(&h, record, sizeof(h));
+	if (h.size < sizeof(h) || h.size > rest->n) {
 		*ret_broken = true;
-		r->tail = r->head;
+		*rest = str_skip(*rest, rest->n);
 		return NULL;
 	}
-	r->tail += n;
-	*ret_n = n;
-	if (n <= first)
-		return r->data + at;
-	memcpy(scratch, r->data + at, first);
-	memcpy((uint8_t *)scratch + first, r->data, n - first);
-	return scratch;
+	*rest = str_skip(*rest, h.size);
+	*ret_n = h.size;
+	return record;
 }

@@ -13,8 +13,7 @@
 #include "base/str.h"
 
 enum {
-	MMAP_RECORD_MAX = 1 << 16, /* perf_event_header.size has 16 bits */
-	MMAP_COMM = 16,		   /* TASK_COMM_LEN */
+	MMAP_COMM = 16, /* TASK_COMM_LEN */
 };
 
 enum mmap_event_kind {
@@ -54,19 +53,10 @@ struct mmap_event {
  */
 bool mmap_record_parse(const void *record, size_t n, struct mmap_event *ret, bool *ret_malformed);
 
-/* A ring as it is mapped; size is a power of two. tail and head count bytes since its beginning. */
-struct mmap_ring {
-	const uint8_t *data;
-	uint64_t size;
-	uint64_t head; /* where the kernel was when it was looked at */
-	uint64_t tail; /* what was read */
-};
-
 /*
- * The record at the tail, *ret_n bytes; one that wraps around is put together in scratch, of
- * MMAP_RECORD_MAX bytes. NULL when there is none left; *ret_broken: because of a size that cannot
- * be, and what the ring held is given up. The record is valid until the tail is given to the kernel.
+ * Cuts the next record, *ret_n bytes, off what was copied out of a ring. NULL when there is none
+ * left; *ret_broken: because of a size that cannot be, and the rest is given up.
  */
-const void *mmap_ring_next(struct mmap_ring *r, void *scratch, size_t *ret_n, bool *ret_broken);
+const void *mmap_records_next(struct str *rest, size_t *ret_n, bool *ret_broken);
 
 #endif

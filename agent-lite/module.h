@@ -63,6 +63,7 @@ size_t module_frames(const struct mappings *mappings, struct module *unknown,
 
 /* Deinits mappings whose modules are references of their own. */
 void module_release_mappings(struct mappings *m);
+
 /* Return addresses (all but the leaf, i == 0) point behind the call; profiles want into it. */
 static inline uint64_t address_into_call(uint64_t ip, size_t i)
 {

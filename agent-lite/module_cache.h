@@ -29,8 +29,8 @@ enum module_special {
 struct module_cache_stats {
 	uint64_t files_read;
 	uint64_t files_failed; /* not ELF, damaged, or the reader died */
-	uint64_t tables_failed; /* damaged call frame information, or the reader died */
 	uint64_t files_other;  /* whose build-ID is not that of the mapping: passed over */
+	uint64_t tables_failed; /* damaged call frame information, or the reader died */
 	uint64_t evicted;
 	unsigned reader_starts;
 };

@@ -249,6 +249,15 @@ static int meet(struct processes *ps, struct process *p, struct err *e)
 	return 0;
 }
 
+/* The listener compares keys where it has one: what it was told under another is void. */
+static void set_key(struct processes *ps, struct process *p, const struct process_key *key)
+{
+	if (p->keyed)
+		process_untell(ps, p);
+	p->key = *key;
+	p->keyed = true;
+}
+
 static int meet_key(struct processes *ps, const struct process_key *key, struct process **ret,
 		    struct err *e)
 {
@@ -257,8 +266,7 @@ static int meet_key(struct processes *ps, const struct process_key *key, struct 
 	if ((!p || !is_image_of(p, key)) && processes_add(ps, key->pid, &p, e) < 0)
 		return -1;
 	if (!p->keyed || key->exec_id > p->key.exec_id)
-		p->key = *key;
-	p->keyed = true;
+		set_key(ps, p, key);
 	*ret = p;
 	return p->sampled ? 0 : meet(ps, p, e);
 }

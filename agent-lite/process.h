@@ -67,6 +67,9 @@ struct process_listener {
 	void (*forgotten)(void *ctx, struct process *p);
 };
 
+/* Called between two files that are read: each takes a while. */
+typedef int process_breathe_fn(void *ctx, struct err *e);
+
 struct processes {
 	struct map by_pid;	      /* uint64_t -> struct process *: its image as of now */
 	struct module_cache *modules; /* borrowed */
@@ -74,6 +77,8 @@ struct processes {
 	bool tracked;		      /* events are applied; set after init */
 	uint64_t doubt_ns;	      /* events before that were lost */
 	struct process_listener listener; /* members may be NULL */
+	process_breathe_fn *breathe;	  /* may be NULL */
+	void *breathe_ctx;
 	uint32_t *touched;	      /* PIDs that wait for processes_settle() */
 	size_t touched_count, touched_cap;
 	uint64_t early_ms; /* the second in which `early_count` were told early */

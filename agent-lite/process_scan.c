@@ -191,6 +191,8 @@ static int resolve(struct processes *ps, const struct process *p, struct mapping
 		looked = true;
 		if (set_module(&r, m, e) < 0)
 			return -1;
+		if (ps->breathe && ps->breathe(ps->breathe_ctx, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -215,8 +217,8 @@ int process_resolve_before(struct processes *ps, struct process *p, struct err *
 /* Events with a build-ID tell no inode. */
 static bool same_file(const struct mapping *old, const struct mapping *now)
 {
-	if (old->build_id_size && old->path && now->path)
-		return strcmp(old->path, now->path) == 0 && old->deleted == now->deleted;
+	if (old->build_id_size && now->path)
+		return strcmp(old->module->filename, now->path) == 0;
 	return old->device == now->device && old->inode == now->inode;
 }
 

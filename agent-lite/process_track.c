@@ -68,7 +68,9 @@ static void set_comm(struct process *p, const struct mmap_event *ev)
 	clean_text(p->comm);
 }
 
-static int make_mapping(const struct mmap_event *ev, struct mapping *ret, struct err *e)
+/* With its module, where that is known; else with its path. */
+static int make_mapping(struct processes *ps, const struct mmap_event *ev, struct mapping *ret,
+			struct err *e)
 {
 	struct mapping m = {
 		.start = ev->start,
@@ -82,8 +84,13 @@ static int make_mapping(const struct mmap_event *ev, struct mapping *ret, struct
 	};
 
 	memcpy(m.build_id, ev->build_id, sizeof(m.build_id));
-	if (mapping_classify(&m, ev->path, e) < 0)
+	m.kind = mapping_kind_of(&m, ev->path);
+	m.module = module_cache_find(ps->modules, &m);
+	if (m.kind == MAPPING_FILE && (!m.module || m.guessed) &&
+	    mapping_set_path(&m, ev->path, e) < 0) {
+		module_unref(m.module);
 		return -1;
+	}
 	*ret = m;
 	return 0;
 }
@@ -103,9 +110,8 @@ static int apply_mmap(struct processes *ps, const struct mmap_event *ev, struct 
 
 	if (!p || !p->complete || is_old_news(p, ev))
 		return 0;
-	if (make_mapping(ev, &m, e) < 0)
+	if (make_mapping(ps, ev, &m, e) < 0)
 		return -1;
-	m.module = module_cache_find(ps->modules, &m);
 	resolved = m.module && !m.guessed;
 	r = mapping_insert(&p->mappings, &m, e);
 	if (r == MAPPING_KNOWN || r < 0)

@@ -2,6 +2,7 @@
 #include "agent-lite/mmap_record.h"
 
 #include "agent-lite/testing_ring.h"
+#include "base/testing.h"
 #include <sys/sysmacros.h>
 
 static const uint8_t id[20] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
@@ -43,7 +44,7 @@ static void mappings_are_read(void **state)
 	assert_int_equal(ev.generation, 5);
 	assert_int_equal(ev.build_id_size, 0);
 
-	struct test_record with_id = test_mmap2_id(78, 40, 0x7000, 0x2000, id, "/lib/x.so");
+	struct test_record with_id = test_mmap2_id(78, 40, 0x7000, 0x2000, 0x1000, id, "/lib/x.so");
 
 	ev = parsed(with_id);
 	assert_int_equal(ev.inode, 0);
@@ -94,7 +95,7 @@ static void senseless_records_are_passed_over(void **state)
 	struct test_record r = test_mmap2(77, 40, 0x7000, 0x2000, 131, "/a");
 	struct test_record wide = test_mmap2(77, 40, UINT64_MAX - 0xfff, 0x2000, 131, "/a");
 	struct test_record none = test_mmap2(77, 40, 0x7000, 0, 131, "/a");
-	struct test_record long_id = test_mmap2_id(77, 40, 0x7000, 0x2000, id, "/a");
+	struct test_record long_id = test_mmap2_id(77, 40, 0x7000, 0x2000, 0x1000, id, "/a");
 
 	(void)state;
 	long_id.bytes[8 + 32] = 21;
@@ -105,77 +106,41 @@ static void senseless_records_are_passed_over(void **state)
 		passed_over(r, true);
 }
 
-/* ---- rings ----------------------------------------------------------------------------------- */
-
-static uint8_t scratch[MMAP_RECORD_MAX];
-
-static void records_may_wrap_around(void **state)
+static void records_are_cut_off_one_by_one(void **state)
 {
-	static struct test_ring ring;
-	struct mmap_ring r = {.data = ring.data, .size = sizeof(ring.data)};
-	unsigned written = 0, read = 0;
+	struct test_record a = test_lost(1, 1), b = test_mmap2(2, 40, 0x7000, 8, 1, "/lib/x");
+	uint8_t both[1024];
+	struct str rest = {(const char *)both, a.n + b.n};
+	bool broken = true;
+	size_t n = 0;
 
 	(void)state;
-	while (written < 1000) {
-		size_t n = 0;
-		bool broken = true;
-		const void *record;
-
-		while (written < 1000 &&
-		       test_write(&ring, test_mmap2(written, 40, 0x7000, 8, 1, "/lib/some/where")))
-			written++;
-		r.head = ring.page.data_head;
-		while ((record = mmap_ring_next(&r, scratch, &n, &broken))) {
-			struct mmap_event ev;
-			bool malformed;
-
-			assert_true(mmap_record_parse(record, n, &ev, &malformed));
-			assert_int_equal(ev.time_ns, read++);
-			assert_str(ev.path, "/lib/some/where");
-			ring.page.data_tail = r.tail;
-		}
-		assert_false(broken);
-	}
-	assert_int_equal(read, 1000);
+	memcpy(both, a.bytes, a.n);
+	memcpy(both + a.n, b.bytes, b.n);
+	assert_ptr_equal(mmap_records_next(&rest, &n, &broken), both);
+	assert_int_equal(n, a.n);
+	assert_ptr_equal(mmap_records_next(&rest, &n, &broken), both + a.n);
+	assert_int_equal(n, b.n);
+	assert_null(mmap_records_next(&rest, &n, &broken));
+	assert_false(broken);
 }
 
-static void impossible_sizes_empty_the_ring(void **state)
+static void impossible_sizes_give_up_the_rest(void **state)
 {
-	static const uint16_t sizes[] = {0, 4, 7, 12, 4096, 65535, 104};
+	static const uint16_t sizes[] = {0, 4, 7, 41, 4096, 65535};
 
 	(void)state;
 	for (size_t i = 0; i < countof(sizes); i++) {
-		struct test_ring ring = {.data = {0}};
-		struct mmap_ring r = {.data = ring.data, .size = sizeof(ring.data)};
-		size_t n = 0;
+		struct test_record r = test_lost(1, 1); // 40 bytes
+		struct str rest = {(const char *)r.bytes, r.n};
 		bool broken = false;
+		size_t n = 0;
 
-		assert_true(test_write(&ring, test_lost(1, 1))); // 40 bytes
-		memcpy(ring.data + offsetof(struct perf_event_header, size), &sizes[i], 2);
-		r.head = ring.page.data_head;
-		assert_null(mmap_ring_next(&r, scratch, &n, &broken));
+		memcpy(r.bytes + offsetof(struct perf_event_header, size), &sizes[i], 2);
+		assert_null(mmap_records_next(&rest, &n, &broken));
 		assert_true(broken);
-		assert_int_equal(r.tail, r.head);
-		assert_null(mmap_ring_next(&r, scratch, &n, &broken));
-		assert_false(broken);
+		assert_int_equal(rest.n, 0);
 	}
-}
-
-static void impossible_positions_empty_the_ring(void **state)
-{
-	struct test_ring ring = {.data = {0}};
-	size_t n = 0;
-	bool broken = false;
-
-	(void)state;
-	assert_true(test_write(&ring, test_lost(1, 1)));
-	struct mmap_ring far = {.data = ring.data, .size = sizeof(ring.data), .head = 1 << 20};
-	struct mmap_ring odd = {.data = ring.data, .size = sizeof(ring.data), .head = 40, .tail = 4};
-
-	assert_null(mmap_ring_next(&far, scratch, &n, &broken));
-	assert_true(broken);
-	assert_null(mmap_ring_next(&odd, scratch, &n, &broken));
-	assert_true(broken);
 }
 
 int main(void)
@@ -186,9 +151,8 @@ int main(void)
 		cmocka_unit_test(processes_are_told_apart_from_threads),
 		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(senseless_records_are_passed_over),
-		cmocka_unit_test(records_may_wrap_around),
-		cmocka_unit_test(impossible_sizes_empty_the_ring),
-		cmocka_unit_test(impossible_positions_empty_the_ring),
+		cmocka_unit_test(records_are_cut_off_one_by_one),
+		cmocka_unit_test(impossible_sizes_give_up_the_rest),
 	};
 
 	return cmocka_run_group_tests_name("mmap_record", tests, NULL, NULL);

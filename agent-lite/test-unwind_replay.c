@@ -94,11 +94,29 @@ static void holes_are_left_by_frame_pointer(void **state)
 	replay_put(STACK + 32, 0x77);
 	replay_put(STACK + 40, at(START + 1));
 	replay(64);
-	assert_walk(PROFILE_END_FRAME_POINTER, expected, 2); // 0x77 is below
+	assert_walk(PROFILE_END_ROOT, expected, 3); // 0x77 is no frame, but the caller may not need one
 	replay_put(STACK + 32, 0);
 	replay(64);
 	assert_walk(PROFILE_END_ROOT, expected, 3);
 	assert_int_equal(replay_result.frame_pointer_steps, 2);
+	replay_put(STACK + 32, 0x77);
+	replay_put(STACK + 40, 0x5678); // in no mapping
+	replay(64);
+	assert_walk(PROFILE_END_FRAME_POINTER, expected, 2);
+}
+
+/* Go's system stacks: the frame pointer leads to another stack, which may lie below. */
+static void a_switched_stack_is_followed(void **state)
+{
+	const uint64_t expected[] = {LIBRARY + 0x20, LIBRARY + 0x10, at(START + 1)};
+
+	(void)state;
+	replay_registers(LIBRARY + 0x20, STACK, STACK + 128, 0);
+	replay_put(STACK + 128, STACK + 16);
+	replay_put(STACK + 136, LIBRARY + 0x10);
+	replay_put(STACK + 24, at(START + 1));
+	replay(64);
+	assert_walk(PROFILE_END_ROOT, expected, 3);
 }
 
 static void a_chain_that_ends_in_0_is_complete(void **state)
@@ -128,7 +146,7 @@ static void garbage_in_the_frame_pointer_ends_the_walk(void **state)
 /* The handler's caller is the code that returns to the kernel; then where the signal struck. */
 static void a_signal_frame_leads_to_what_it_interrupted(void **state)
 {
-	const uint64_t expected[] = {at(LEAF), at(SIGNAL + 1), at(LEAF) + 1, at(START + 1)};
+	const uint64_t expected[] = {at(LEAF), at(SIGNAL + 2), at(LEAF) + 1, at(START + 1)};
 
 	(void)state;
 	replay_registers(at(LEAF), STACK, 0x99, 0);
@@ -260,6 +278,7 @@ int main(void)
 		cmocka_unit_test(holes_are_left_by_frame_pointer),
 		cmocka_unit_test(a_chain_that_ends_in_0_is_complete),
 		cmocka_unit_test(garbage_in_the_frame_pointer_ends_the_walk),
+		cmocka_unit_test(a_switched_stack_is_followed),
 		cmocka_unit_test(a_signal_frame_leads_to_what_it_interrupted),
 		cmocka_unit_test(a_plt_stub_has_pushed_or_not),
 		cmocka_unit_test(a_realigned_stack_is_left),

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A perf event's ring as the kernel would have written it (linux/perf_event.h), for tests of what
- * reads it. For test-*.c alone.
+ * reads it. For test-*.c and bench-*.c alone.
  */
 #ifndef AGENT_TESTING_RING_H
 #define AGENT_TESTING_RING_H
 
-#include "base/testing.h"
+#include "base/base.h"
 
 #include <linux/perf_event.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { TEST_RING_BYTES = 4096 };
 
@@ -25,7 +27,8 @@ struct test_record {
 
 static inline void test_put(struct test_record *r, const void *p, size_t n)
 {
-	assert_true(r->n + n <= sizeof(r->bytes));
+	if (r->n + n > sizeof(r->bytes))
+		abort();
 	memcpy(r->bytes + r->n, p, n);
 	r->n += n;
 }
@@ -93,7 +96,8 @@ static inline struct test_record test_mmap2(uint64_t time, uint32_t pid, uint64_
 
 /* id: 20 bytes */
 static inline struct test_record test_mmap2_id(uint64_t time, uint32_t pid, uint64_t start,
-					       uint64_t len, const uint8_t *id, const char *path)
+					       uint64_t len, uint64_t offset, const uint8_t *id,
+					       const char *path)
 {
 	struct test_record r = test_begin(PERF_RECORD_MMAP2, PERF_RECORD_MISC_MMAP_BUILD_ID);
 
@@ -101,7 +105,7 @@ static inline struct test_record test_mmap2_id(uint64_t time, uint32_t pid, uint
 	test_put_u32(&r, pid);
 	test_put_u64(&r, start);
 	test_put_u64(&r, len);
-	test_put_u64(&r, 0x1000);
+	test_put_u64(&r, offset);
 	test_put_u32(&r, 20);
 	test_put(&r, id, 20);
 	test_put_u32(&r, 5);

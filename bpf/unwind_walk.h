@@ -44,6 +44,7 @@ struct unwind_walk {
 	__u32 first_mapping, mapping_count; /* the process's range of slots */
 	__u16 table_steps, frame_pointer_steps;
 	__u8 lr_known;
+	__u8 doubtful; /* ip comes from a frame that does not lie above the last one */
 	struct unwind_mapping at; /* where the last frame was: likely where the next one is */
 };
 
@@ -112,6 +113,10 @@ UNWIND_INLINE const struct unwind_row *unwind_find_row(const void *table, __u32 
 /*
  * Each function with a frame pointer leaves { the caller's, the return address } where it points.
  * The outermost has 0 there: by the ABI, _start and thread starts see to it.
+ *
+ * Frames mostly lie one above the other. Not so where a stack was switched (Go's system stacks), nor
+ * where the caller keeps no frame pointers and has something else in the register; so what is found
+ * in such a place counts if it is the address of known code.
  */
 UNWIND_INLINE int unwind_step_frame_pointer(struct unwind_walk *w)
 {
@@ -119,15 +124,16 @@ UNWIND_INLINE int unwind_step_frame_pointer(struct unwind_walk *w)
 
 	if (w->fp == 0)
 		return unwind_stop(w, PROFILE_END_FRAME_POINTER_ROOT);
-	if (w->fp < w->sp || (w->fp & 7))
+	if (w->fp & 7)
 		return unwind_stop(w, PROFILE_END_FRAME_POINTER);
+	w->doubtful = w->fp < w->sp;
 	if (unwind_read(w, w->fp, saved, sizeof(saved)))
 		return unwind_stop(w, PROFILE_END_FRAME_POINTER);
 	saved[1] &= UNWIND_ADDRESS_BITS;
 	if (saved[1] == 0)
 		return unwind_stop(w, PROFILE_END_FRAME_POINTER_ROOT);
 	if (saved[0] && saved[0] <= w->fp)
-		return unwind_stop(w, PROFILE_END_FRAME_POINTER);
+		w->doubtful = 1;
 	w->sp = w->fp + sizeof(saved);
 	w->fp = saved[0];
 	w->ip = saved[1];
@@ -258,6 +264,7 @@ UNWIND_INLINE int unwind_step_row(struct unwind_walk *w, const struct unwind_row
 	w->sp = cfa;
 	w->fp = fp;
 	w->lr_known = 0;
+	w->doubtful = 0;
 	w->table_steps++;
 	return 0;
 }
@@ -271,15 +278,19 @@ UNWIND_INLINE int unwind_step(struct unwind_walk *w, __u64 *ips)
 	const struct unwind_row *row;
 	const void *table;
 	__u64 pc;
+	int known;
 
 	if (w->count >= PROFILE_DEPTH)
 		return unwind_stop(w, PROFILE_END_DEPTH);
 	if (w->ip == 0)
 		return unwind_stop(w, PROFILE_END_FRAME_POINTER_ROOT);
 	pc = w->ip - (w->count ? 1 : 0);
+	known = unwind_find_mapping(w, pc);
+	if (!known && w->doubtful)
+		return unwind_stop(w, PROFILE_END_FRAME_POINTER);
 	ips[w->count & 127] = w->ip;
 	w->count++;
-	if (!unwind_find_mapping(w, pc) || w->at.table == UNWIND_NO_TABLE)
+	if (!known || w->at.table == UNWIND_NO_TABLE)
 		return unwind_step_frame_pointer(w);
 	table = unwind_table_at(w, w->at.table);
 	row = table ? unwind_find_row(table, w->at.pages, pc - w->at.bias) : NULL;
@@ -289,6 +300,9 @@ UNWIND_INLINE int unwind_step(struct unwind_walk *w, __u64 *ips)
 	case UNWIND_CFA_NONE:
 		return unwind_step_frame_pointer(w);
 	case UNWIND_CFA_SIGNAL:
+		// Nobody called it from before its begin: see unwind_step_signal().
+		if (w->count > 1)
+			ips[(w->count - 1) & 127] = w->ip + 1;
 		return unwind_step_signal(w);
 	case UNWIND_CFA_END:
 		return unwind_stop(w, PROFILE_END_ROOT);

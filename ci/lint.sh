@@ -73,12 +73,12 @@ check layers ci/check-layers.py
 check "SPDX line in every file" spdx
 check "no banned functions" banned
 check "sizes of files and functions" ci/check-sizes.py
+check "BPF programs compile for arm64" bpf_for_arm64
 if [ -e build/unhex-agent ]; then
 	check "unhex-agent is linked without libdw" agent_without_libdw
 else
 	skip "unhex-agent is linked without libdw" "not built"
 fi
-check "BPF programs compile for arm64" bpf_for_arm64
 if [ "${1:-quick}" = all ]; then
 	check "headers compile alone" headers_alone
 	if command -v shellcheck >/dev/null; then

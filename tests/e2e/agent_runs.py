@@ -29,6 +29,7 @@ class Stack:
 
     def __init__(self, frames, weight, labels):
         self.frames, self.weight, self.labels = frames, weight, labels
+        self.key = (str(sorted(labels.items())), tuple((f.mapping["filename"], f.address) for f in frames))
         self.user = [f for f in frames if f.mapping["filename"] not in KERNEL]
         self.folded = "".join(name + ";" for frame in frames for name in frame.names)
         self.capped = len(self.user) >= DEPTH_MAX
@@ -53,6 +54,16 @@ def query(server, since, hz, name="process_cpu"):
     args = urllib.parse.urlencode({"match": f'{{__name__="{name}"}}', "from": int(since), "to": int(time.time() + 60)})
     answer = wait_until(lambda: (lambda r: r.status == 200 and r)(server.get("/v1/query?" + args)), what="the pushed profile")
     return stacks(answer.body, hz)
+
+
+def without(found, early):
+    """What of it was not there yet in an earlier query."""
+    had = collections.Counter()
+    for s in early:
+        had[s.key] += s.weight
+    for s in found:
+        s.weight -= min(s.weight, had[s.key])
+    return [s for s in found if s.weight]
 
 
 class Agent:

@@ -16,6 +16,7 @@ from agent_victims import C, SECONDS, WITH_FP, c_program, compiled, Victim
 from harness import SLOW, build_id, main, need, program, run, skip, test, wait_until
 
 HZ = 499
+HZ_OF_CROWD = 97
 CROWD = 2000
 CROWD_RSS_MAX = 64 << 20
 NEVER = {"inner", "middle", "outer", "main", "_start", "run"}  # functions that only the server may name
@@ -137,12 +138,12 @@ def two_thousand_processes(case):
     case.unhex("upload", "--wait", exe, server=server)
     crowd = case.spawn(exe, SECONDS, CROWD, stdout=subprocess.PIPE)
     assert crowd.stdout.readline() == b"ready\n"
-    agent = Agent(case, server, "--hz", HZ)
+    agent = Agent(case, server, "--hz", HZ_OF_CROWD)
     seconds = 5
     time.sleep(seconds * SLOW)
     peak = memory(agent.process.pid)
     stats = agent.stop()
-    mine = [s for s in query(server, time.time() - 600, HZ) if s.labels.get("comm") == "crowd"]
+    mine = [s for s in query(server, 0, HZ_OF_CROWD) if s.labels.get("comm") == "crowd"]
     seen = {s.labels["pid"] for s in mine}
     total = sum(s.weight for s in mine)
     named = sum(s.weight for s in mine if "inner;" in s.folded)

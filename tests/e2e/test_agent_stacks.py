@@ -8,15 +8,14 @@ import os
 import signal
 import time
 
-from agent_runs import Agent, Verdict, need_ebpf, query
+from agent_runs import Agent, Verdict, need_ebpf, query, without
 from agent_victims import NATIVE, RUNTIMES, libc_files
 from harness import SLOW, Skip, main, test
 
 HZ = 499
-SETTLE = 3  # seconds: the agent reads what is mapped and makes its tables
+SETTLE = 4  # seconds: the agent reads what is mapped, makes its tables, pushes; what it had by then does not count
 SAMPLED = 5
 SAMPLES_MIN = 30
-COMPLETE_MIN = 0.97  # the aim is 0.99; a few samples of a busy machine are no measurement
 
 _verdicts = {}  # victim's name -> Verdict, or what was raised instead
 
@@ -36,24 +35,23 @@ def observe(case, group):
     """Samples the group and leaves a verdict on each."""
     only = os.environ.get("ONLY_TEST", "")
     files = libc_files()
-    # Windows of a second, so that a query can leave out how it began.
-    server = case.server("--profile-window", "1s")
+    server = case.server()
     running = prepare_all(case, [v for v in group if only in v.name])
     case.unhex("upload", "--wait", *files, *sorted({f for v in running for f in v.files}), server=server)
     for victim in running:
         victim.start(case)
     agent = Agent(case, server, "--hz", HZ, pids=[v.process.pid for v in running])
-    time.sleep(1 * SLOW)
+    time.sleep(SETTLE * SLOW / 2)
     for victim in running:
         if victim.name == "dlopen":
             victim.process.send_signal(signal.SIGUSR1)
-    time.sleep(SETTLE * SLOW)
-    since = time.time() + 1
-    time.sleep((SAMPLED + 1) * SLOW)
+    time.sleep(SETTLE * SLOW / 2)
+    early = query(server, 0, HZ)
+    time.sleep(SAMPLED * SLOW)
     agent.stop()
     for victim in running:
         victim.end()
-    found = query(server, since, HZ)
+    found = without(query(server, 0, HZ), early)
     for victim in running:
         _verdicts[victim.name] = Verdict(victim, [s for s in found if s.labels.get("pid") == victim.process.pid])
 
@@ -73,7 +71,7 @@ def check(case, group, victim):
     if victim.capped:
         assert verdict.capped >= 0.9 * verdict.samples, verdict.sentence() + "\n" + verdict.common()
     else:
-        assert verdict.complete >= COMPLETE_MIN, verdict.sentence() + "\n" + verdict.common()
+        assert verdict.complete >= victim.complete, verdict.sentence() + "\n" + verdict.common()
     for (chain, least), share in zip(victim.chains, verdict.chains):
         assert share >= least, f"{verdict.sentence()}\n{chain} in {share:.1%}, not {least:.0%}\n{verdict.common()}"
 
