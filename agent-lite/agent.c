@@ -42,7 +42,7 @@ struct agent {
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
-	bool events_wait; /* they are to be read, but not before next_events_ms */
+	bool events_wait; /* until next_events_ms, so that they come in batches */
 	uint64_t next_events_ms;
 };
 
@@ -246,13 +246,15 @@ static void keep_house(struct agent *a, uint64_t now)
 /* Samples first: the events of before them are there then. */
 static int take_samples(struct agent *a, uint64_t now, struct err *e)
 {
-	uint64_t seen_ns = clock_mono_ns();
+	const struct mmap_merge *events = a->events ? mmap_events_merge(a->events) : NULL;
+	uint64_t seen_ns = clock_mono_ns(), before = events ? events->stats.events : 0;
 
-	a->events_wait = false;
-	a->next_events_ms = now + EVENTS_MS;
-	if (sampler_drain(a->sampler, e) < 0)
+	if (sampler_drain(a->sampler, e) < 0 || timeline_run(&a->timeline, seen_ns, e) < 0)
 		return -1;
-	return timeline_run(&a->timeline, seen_ns, e);
+	// Where there were some, more are on their way: these are left alone for a while.
+	a->events_wait = events && events->stats.events > before;
+	a->next_events_ms = now + EVENTS_MS;
+	return 0;
 }
 
 /* Drains the rings, ships when a window is over. */
@@ -286,11 +288,8 @@ static bool told_to_stop(const struct agent *a)
 	return read(a->signals, &info, sizeof(info)) == (ssize_t)sizeof(info);
 }
 
-/*
- * Until a sample wants to be looked at, there are events, or something is due. Where many programs
- * are started, events are left alone for a while, so that they come in batches.
- */
-static int wait_for_work(struct agent *a, uint64_t now, bool *ret_too_early, struct err *e)
+/* Until a sample wants to be looked at, there are events, or something is due. */
+static int wait_for_work(const struct agent *a, uint64_t now, struct err *e)
 {
 	uint64_t next = next_event_ms(a);
 	struct pollfd fds[] = {
@@ -299,15 +298,8 @@ static int wait_for_work(struct agent *a, uint64_t now, bool *ret_too_early, str
 		{a->events && !a->events_wait ? mmap_events_fd(a->events) : -1, POLLIN, 0},
 	};
 
-	if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0) {
-		if (errno != EINTR)
-			return err_sys(e, errno, "waiting for samples");
-		return 0;
-	}
-	if (fds[2].revents)
-		a->events_wait = true;
-	*ret_too_early = fds[2].revents && !fds[0].revents && !fds[1].revents &&
-			 clock_mono_ms() < a->next_events_ms;
+	if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0 && errno != EINTR)
+		return err_sys(e, errno, "waiting for samples");
 	return 0;
 }
 
@@ -320,11 +312,7 @@ static int loop(struct agent *a, struct err *e)
 	a->next_flush_ms = now + jitter_first_interval(a->options->interval_ms);
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	for (now = clock_mono_ms(); now < a->end_ms && !told_to_stop(a); now = clock_mono_ms()) {
-		bool too_early = false;
-
-		if (wait_for_work(a, now, &too_early, e) < 0)
-			return -1;
-		if (!too_early && turn(a, e) < 0)
+		if (wait_for_work(a, now, e) < 0 || turn(a, e) < 0)
 			return -1;
 	}
 	return 0;
