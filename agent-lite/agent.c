@@ -31,6 +31,7 @@ struct agent {
 	struct module_cache *modules;
 	struct processes processes;
 	struct kernel_image kernel;
+	struct process_labels *labels;
 	struct collector collector;
 	struct mmap_events *events; /* NULL: the kernel does not let us have them */
 	struct timeline timeline;
@@ -72,6 +73,18 @@ static int open_sink(struct agent *a, struct err *e)
 static int drain_sampler(void *sampler, struct err *e)
 {
 	return sampler_drain(sampler, e);
+}
+
+static int open_labels(struct agent *a, struct err *e)
+{
+	const struct process_labels_config config = {
+		.proc = "/proc",
+		.node = a->options->node,
+		.labels = &a->options->labels,
+		.rules = a->options->relabel,
+	};
+
+	return process_labels_new(&config, &a->labels, e);
 }
 
 static int start_sampler(struct agent *a, struct err *e)
@@ -162,9 +175,10 @@ static int start(struct agent *a, struct err *e)
 	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
-	if (open_sink(a, e) < 0)
+	if (open_labels(a, e) < 0 || open_sink(a, e) < 0)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
+	a->collector.labels = a->labels;
 	a->collector.ship_ctx = a;
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : ship;
@@ -185,6 +199,7 @@ static void agent_deinit(struct agent *a)
 	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
 	sink_deinit(&a->sink);
+	process_labels_free(a->labels);
 	processes_deinit(&a->processes);
 	module_cache_free(a->modules);
 	unwind_store_free(a->tables);
@@ -220,6 +235,7 @@ static void keep_house(struct agent *a, uint64_t now)
 		return;
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	processes_expire(&a->processes, PROCESS_IDLE_MS);
+	process_labels_expire(a->labels, PROCESS_IDLE_MS);
 	// The CPUs that are sampled go on being sampled.
 	if (sampler_follow_cpus(a->sampler, &err) < 0)
 		log_err(LOG_WARN, "cpus_not_followed", &err, NULL);

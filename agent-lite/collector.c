@@ -74,19 +74,34 @@ static int user_frames(struct collector *c, const struct record *r, struct frame
 	return 0;
 }
 
-static int count(struct collector *c, const struct record *r, const char *container,
-		 const struct stack_sample *sample, struct err *e)
+/* PROCESS_DROPPED: a rule does not want it. */
+static int labels_of(struct collector *c, const struct record *r, struct str *ret, struct err *e)
 {
-	_cleanup_(buf_deinit) struct buf labels = BUF_INIT(LABELS_PACKED_MAX);
-	int full;
+	const struct process_subject subject = {
+		.key = {r->head.start_ns, r->head.exec_id, r->head.tgid},
+		.cgroup_id = r->head.cgroup_id,
+		.comm = r->head.leader_comm,
+	};
 
-	if (labels_of_service(r->head.leader_comm, container, &labels, e) < 0)
-		return -1;
-	full = batch_add(&c->batch, buf_str(&labels), sample, e);
+	*ret = STR("");
+	return c->labels ? process_labels_get(c->labels, &subject, ret, e) : 0;
+}
+
+static int count(struct collector *c, const struct record *r, const struct stack_sample *sample,
+		 struct err *e)
+{
+	struct str labels;
+	int full, wanted = labels_of(c, r, &labels, e);
+
+	if (wanted != 0) {
+		c->stats.unwanted += wanted == PROCESS_DROPPED;
+		return wanted < 0 ? -1 : 0;
+	}
+	full = batch_add(&c->batch, labels, sample, e);
 	if (full == BATCH_FULL && c->ship) {
 		if (collector_flush(c, e) < 0)
 			return -1;
-		full = batch_add(&c->batch, buf_str(&labels), sample, e);
+		full = batch_add(&c->batch, labels, sample, e);
 	}
 	if (full == BATCH_FULL)
 		c->stats.dropped++;
@@ -122,7 +137,7 @@ int collector_add(void *collector, const struct record *r, struct err *e)
 		.value_ns = r->head.weight_ns,
 	};
 
-	return count(c, r, p ? p->container : "", &sample, e);
+	return count(c, r, &sample, e);
 }
 
 int collector_flush(struct collector *c, struct err *e)

@@ -185,6 +185,7 @@ static void read_table(struct module_cache *c, struct module *m, int fd)
 		c->stats.tables_failed++;
 	else
 		c->take_table(c->take_table_ctx, m, &t, slots);
+	elf_child_table_release(c->reader);
 }
 
 void module_cache_set_tables(struct module_cache *c, module_table_fn *fn, void *ctx)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-	OPTIONS_MAX = 24,
+	OPTIONS_MAX = 40,
 	INTERVAL_MIN_MS = 1000,
 	INTERVAL_MAX_MS = 600 * 1000,
 	SPOOL_MIN_BYTES = 1 << 20,
@@ -40,6 +40,12 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		 .help = "keep there what an absent server cannot take"},
 		{.name = "spool-size", .type = OPT_SIZE, .target = &o->spool_bytes,
 		 .fallback = "64MiB", .arg = "SIZE", .help = "at most; the oldest goes first"},
+		{.name = "node", .type = OPT_STRING, .target = &o->node, .arg = "NAME",
+		 .help = "label node of all series; default: the host's name", .group = "Labels"},
+		{.name = "label", .type = OPT_LIST, .target = &o->labels, .arg = "NAME=VALUE",
+		 .help = "one more label for all series"},
+		{.name = "relabel", .type = OPT_STRING, .target = &o->relabel, .arg = "FILE",
+		 .help = "rules (JSON) that keep, drop and rename: docs/AGENT.md"},
 		{.name = "hz", .type = OPT_U64, .target = &o->hz, .fallback = "19", .arg = "N",
 		 .help = "samples per second and CPU", .group = "What and how"},
 		{.name = "interval", .type = OPT_DURATION_MS, .target = &o->interval_ms,
@@ -209,6 +215,9 @@ void options_deinit(struct options *o)
 	free(o->output);
 	free(o->spool_dir);
 	free(o->unwinder_text);
+	free(o->node);
+	free(o->relabel);
+	free_list(&o->labels);
 	free_list(&o->pid_texts);
 	free_list(&o->cgroups);
 	free(o->files);

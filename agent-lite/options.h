@@ -17,6 +17,9 @@ struct options {
 	char *token_file;
 	char *spool_dir;      /* NULL: none */
 	uint64_t spool_bytes; /* at most, on disk */
+	char *node;	      /* NULL: the host's name */
+	struct opt_list labels;
+	char *relabel; /* file, NULL: none */
 	uint64_t hz;
 	uint64_t interval_ms;
 	struct opt_list pid_texts;

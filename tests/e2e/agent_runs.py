@@ -36,8 +36,8 @@ class Stack:
         self.root = self.user[-1] if self.user else None
 
 
-def stacks(raw, hz):
-    """Of a gzip-compressed pprof whose last value is CPU time, taken hz times a second."""
+def stacks(raw, hz, column=-1):
+    """Of a gzip-compressed pprof; a column's values are times, one of hz a second counts 1."""
     profile = pprof_writer.decode(gzip.decompress(raw))
     nowhere = {"filename": "", "build_id": ""}
     found = []
@@ -45,15 +45,15 @@ def stacks(raw, hz):
         locations = [profile["locations"][i] for i in ids]
         frames = [Frame([line[0] for line in l["lines"]], profile["mappings"].get(l["mapping"], nowhere), l["address"])
                   for l in locations]
-        found.append(Stack(frames, round(values[-1] * hz / 1e9), labels))
+        found.append(Stack(frames, round(values[column] * hz / 1e9), labels))
     return found
 
 
-def query(server, since, hz, name="process_cpu"):
+def query(server, since, hz, name="process_cpu", column=-1):
     """What was pushed since then, with names; waits until there is something."""
     args = urllib.parse.urlencode({"match": f'{{__name__="{name}"}}', "from": int(since), "to": int(time.time() + 60)})
     answer = wait_until(lambda: (lambda r: r.status == 200 and r)(server.get("/v1/query?" + args)), what="the pushed profile")
-    return stacks(answer.body, hz)
+    return stacks(answer.body, hz, column)
 
 
 def without(found, early):
