@@ -288,8 +288,9 @@ static void saw_module(struct giver *g, const struct module *m, uint64_t now)
 {
 	bool is_kernel = strcmp(m->filename, "[kernel]") == 0;
 
-	// The vdso, JIT code, modules: not files that can be given.
-	if (m->build_id[0] && (is_kernel ? g->config.kernel->known : m->filename[0] != '['))
+	// The vdso has no file; the kernel none here.
+	if (m->build_id[0] && strcmp(m->filename, "[vdso]") != 0 &&
+	    (!is_kernel || g->config.kernel->known))
 		giver_ids_saw(&g->ids, m->build_id, is_kernel, now);
 }
 

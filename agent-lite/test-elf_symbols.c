@@ -160,10 +160,25 @@ static void stripped_files_have_nothing_to_give(void **state)
 	assert_int_equal(system(command), 0);
 	assert_int_equal(plan_of(path, &plan, &e), -1);
 	assert_err(&e, ERR_UNSUPPORTED, "stripped");
-	snprintf(command, sizeof(command), "gcc -c -o %s %s/p.c", path, dir);
+}
+
+/* As kernel modules are: the sections of debug information need those that fill them in. */
+static void objects_are_given_too(void **state)
+{
+	_cleanup_(buf_deinit) struct buf copy = BUF_INIT(COPY_MAX);
+	char path[128], object[128], command[400];
+
+	(void)state;
+	if (!have_program())
+		skip();
+	snprintf(path, sizeof(path), "%s/copy.o", dir);
+	snprintf(object, sizeof(object), "%s/p.o", dir);
+	snprintf(command, sizeof(command), "gcc -g -O1 -c -o %s %s/p.c", object, dir);
 	assert_int_equal(system(command), 0);
-	assert_int_equal(plan_of(path, &plan, &e), -1);
-	assert_err(&e, ERR_UNSUPPORTED, "neither an executable");
+	copy_to(object, path, &copy);
+	assert_null(memmem(copy.p, copy.n, SECRET, strlen(SECRET)));
+	run_same("nm", "sed \"s/ . / /\"", object, path);
+	run_same("readelf -W --debug-dump=decodedline", "tail -n +3", object, path);
 }
 
 static Elf64_Shdr *section_of(struct buf *file, uint32_t type, uint64_t flags)
@@ -269,6 +284,7 @@ int main(void)
 		cmocka_unit_test(names_go_and_content_stays),
 		cmocka_unit_test(nothing_is_made_up),
 		cmocka_unit_test(stripped_files_have_nothing_to_give),
+		cmocka_unit_test(objects_are_given_too),
 		cmocka_unit_test(code_cannot_pass_for_symbols),
 		cmocka_unit_test(damaged_files_are_refused_or_planned_well),
 		cmocka_unit_test(lies_about_plans_are_found),
