@@ -31,6 +31,7 @@ struct agent {
 	struct module_cache *modules;
 	struct processes processes;
 	struct kernel_image kernel;
+	struct kernel_loaded loaded;
 	struct process_labels *labels;
 	struct collector collector;
 	struct mmap_events *events; /* NULL: the kernel does not let us have them */
@@ -172,6 +173,7 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
 	// Said later: without sampling it does not matter.
+	kernel_loaded_init(&a->loaded, &kernel_paths, NULL);
 	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
@@ -179,6 +181,7 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
 	a->collector.labels = a->labels;
+	a->collector.loaded = &a->loaded;
 	a->collector.ship_ctx = a;
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : ship;
@@ -198,6 +201,7 @@ static void agent_deinit(struct agent *a)
 	timeline_deinit(&a->timeline);
 	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
+	kernel_loaded_deinit(&a->loaded);
 	sink_deinit(&a->sink);
 	process_labels_free(a->labels);
 	processes_deinit(&a->processes);
@@ -223,8 +227,12 @@ static void hand_files(struct agent *a)
 {
 	char id[BUILD_ID_TEXT];
 
-	if (a->giver && giver_needs(a->giver, id))
-		giver_hand(a->giver, processes_open(&a->processes, id));
+	int fd;
+
+	if (!a->giver || !giver_needs(a->giver, id))
+		return;
+	fd = processes_open(&a->processes, id);
+	giver_hand(a->giver, fd >= 0 ? fd : kernel_loaded_open(&a->loaded, id));
 }
 
 static void keep_house(struct agent *a, uint64_t now)
@@ -235,6 +243,8 @@ static void keep_house(struct agent *a, uint64_t now)
 		return;
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	processes_expire(&a->processes, PROCESS_IDLE_MS);
+	if (kernel_loaded_refresh(&a->loaded, &err) < 0)
+		log_err(LOG_WARN, "kernel_modules_unknown", &err, NULL);
 	process_labels_expire(a->labels, PROCESS_IDLE_MS);
 	// The CPUs that are sampled go on being sampled.
 	if (sampler_follow_cpus(a->sampler, &err) < 0)
