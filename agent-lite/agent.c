@@ -3,6 +3,7 @@
 
 #include "agent-lite/collector.h"
 #include "agent-lite/jitter.h"
+#include "agent-lite/rights.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
 #include "base/clock.h"
@@ -109,7 +110,9 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	if (!known)
 		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
-	return 0;
+	return rights_keep(sink_is_file(&a->sink) ? RIGHTS_FOR_SAMPLING_TO_FILE
+						  : RIGHTS_FOR_SAMPLING,
+			   e);
 }
 
 static void agent_deinit(struct agent *a)

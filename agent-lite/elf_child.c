@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/elf_child.h"
 
+#include "agent-lite/rights.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -8,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -19,7 +19,6 @@
 
 enum {
 	CHILD_FD = 3,
-	NOBODY = 65534,
 	ANSWER_TIMEOUT_MS = 3000,
 	CHILD_CPU_SECONDS = 60, // for its whole life; then it is replaced
 };
@@ -90,16 +89,6 @@ static bool answer_request(const struct request *rq, int fd)
 	return write(CHILD_FD, &a, sizeof(a)) == (ssize_t)sizeof(a); // the sandbox knows no send(2)
 }
 
-/* Only root can; without root there is nothing to give up. */
-static int become_nobody(void)
-{
-	if (geteuid() != 0)
-		return 0;
-	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0)
-		return -1;
-	return setresuid(NOBODY, NOBODY, NOBODY);
-}
-
 int elf_child_main(void)
 {
 	const struct sandbox_limits limits = {
@@ -113,10 +102,10 @@ int elf_child_main(void)
 	struct err err = ERR_INIT;
 	int fd, r;
 
-	if (become_nobody() < 0 || sandbox_enter(&limits, &state, &err) < 0) {
+	if (rights_give_up(&err) < 0 || sandbox_enter(&limits, &state, &err) < 0) {
 		fprintf(stderr, "unhex-agent: ELF reader: cannot enter its sandbox: %s\n",
-			err.kind ? err.msg : strerror(errno));
-		return err.kind ? err_exit_code(err.kind) : EXIT_FAILED;
+			err.msg);
+		return err_exit_code(err.kind);
 	}
 	while ((r = receive_request(&rq, &fd)) > 0) {
 		bool sent = answer_request(&rq, fd);

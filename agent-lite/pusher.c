@@ -4,6 +4,7 @@
 #include "agent-lite/jitter.h"
 #include "agent-lite/push_queue.h"
 #include "agent-lite/push_request.h"
+#include "agent-lite/rights.h"
 #include "base/clock.h"
 #include "base/http_client.h"
 #include "base/io.h"
@@ -400,7 +401,10 @@ static void attempt(struct pusher *p, struct push_body *b)
 static void *run(void *arg)
 {
 	struct pusher *p = arg;
+	struct err err = ERR_INIT;
 
+	if (rights_keep(RIGHTS_FOR_SENDING, &err) < 0)
+		log_err(LOG_WARN, "rights_kept", &err, NULL);
 	pthread_mutex_lock(&p->mutex);
 	while (!must_stop(p)) {
 		struct push_body *b;
