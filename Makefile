@@ -62,6 +62,8 @@ PKG_server = libmicrohttpd
 PKG_agent-lite = libbpf
 PKG_symbolizer/indexer = libdw libelf liblzma
 EXTRA_symbolizer/indexer = -liberty
+# For its tests and benchmarks alone: the oracle and rival.
+TEST_PKG_agent-lite = libdw libelf
 
 FOLDERS = base symbolizer symbolizer/indexer store debuginfod server agent-lite upload-cli
 # What a folder may include and is linked with, nearest first (ci/check-layers.sh checks the same).
@@ -112,7 +114,7 @@ help:
 ## make fuzz            libFuzzer targets over their kept corpora; FUZZ_SECONDS=60 each
 ## make check-diff      100,000 addresses of large binaries against llvm-symbolizer and eu-addr2line (long)
 ## make check-interop   stripped Go programs of every Go release that can be had (downloads toolchains)
-## make check-long      fuzzing (FUZZ_SECONDS=600 each), bad input (UNHEX_BAD_CASES), a debug file of 2 GiB
+## make check-long      fuzzing (FUZZ_SECONDS=600 each), bad input (UNHEX_BAD_CASES), a debug file of 2 GiB, all unwind tables
 ## make coverage        line coverage of the tests
 ## make install         DESTDIR= PREFIX=
 ## make deps            install the build's Debian packages (the list is ci/packages.txt)
@@ -137,13 +139,14 @@ FORCE:
 
 BPF_SRC = $(sort $(wildcard bpf/*.bpf.c))
 SKELETONS = $(patsubst bpf/%.bpf.c,$(BUILD)/gen/%.skel.h,$(BPF_SRC))
+BPF_INCLUDE = /usr/include/$(shell uname -m)-linux-gnu
 BPF_ARCH = $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Werror -I. \
-		-I/usr/include/$(shell uname -m)-linux-gnu -ffile-prefix-map=$(CURDIR)=. -c $< -o $@
+		-I$(BPF_INCLUDE) -ffile-prefix-map=$(CURDIR)=. -c $< -o $@
 	$(Q)$(LLVM_STRIP) -g $@
 
 $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
@@ -170,13 +173,15 @@ $(BUILD)/test/$(1)/test-%: $(BUILD)/obj/$(1)/test-%.o $(call libs_of,$(1))
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-		$$(LDFLAGS_ALL) $(call ldlibs_of,$(1)) $$$$($(PKG_CONFIG) --libs cmocka)
+		$$(LDFLAGS_ALL) $(call ldlibs_of,$(1)) \
+		$$$$($(PKG_CONFIG) --libs cmocka $(TEST_PKG_$(1)))
 
 $(BUILD)/bench/$(1)/bench-%: $(BUILD)/obj/$(1)/bench-%.o $(call libs_of,$(1))
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-		$$(LDFLAGS_ALL) $(call ldlibs_of,$(1))
+		$$(LDFLAGS_ALL) $(call ldlibs_of,$(1)) \
+		$(if $(TEST_PKG_$(1)),$$$$($(PKG_CONFIG) --libs $(TEST_PKG_$(1))))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
 

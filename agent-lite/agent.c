@@ -3,9 +3,11 @@
 
 #include "agent-lite/collector.h"
 #include "agent-lite/jitter.h"
+#include "agent-lite/mmap_events.h"
 #include "agent-lite/rights.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
+#include "agent-lite/timeline.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -18,6 +20,7 @@
 
 enum {
 	TICK_MS = 1000, // the ring is read at least that often
+	EVENTS_MS = 20, // and events of mappings at most that often because they are there
 	HOUSEKEEPING_MS = 10 * 1000,
 	PROCESS_IDLE_MS = 120 * 1000,
 };
@@ -29,11 +32,16 @@ struct agent {
 	struct kernel_image kernel;
 	struct process_labels *labels;
 	struct collector collector;
+	struct mmap_events *events; /* NULL: the kernel does not let us have them */
+	struct timeline timeline;
 	struct sampler *sampler;
+	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
+	bool events_wait; /* they are to be read, but not before next_events_ms */
+	uint64_t next_events_ms;
 };
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -72,6 +80,11 @@ static int open_labels(struct agent *a, struct err *e)
 	return process_labels_new(&config, &a->labels, e);
 }
 
+static int drain_sampler(void *sampler, struct err *e)
+{
+	return sampler_drain(sampler, e);
+}
+
 static int start_sampler(struct agent *a, struct err *e)
 {
 	const struct options *o = a->options;
@@ -81,9 +94,45 @@ static int start_sampler(struct agent *a, struct err *e)
 		.pid_count = o->pid_texts.n,
 		.cgroups = (const char *const *)o->cgroups.items,
 		.cgroup_count = o->cgroups.n,
+		.unwinder = o->unwinder,
+		.off_cpu = o->off_cpu,
+		.off_cpu_min_ns = o->off_cpu_min_ms * 1000000,
 	};
 
-	return sampler_new(&config, collector_add, &a->collector, &a->sampler, e);
+	timeline_init(&a->timeline, &a->processes, a->events ? mmap_events_merge(a->events) : NULL,
+		      collector_add, &a->collector);
+	if (sampler_new(&config, timeline_add, &a->timeline, &a->sampler, e) < 0)
+		return -1;
+	a->timeline.drain = drain_sampler;
+	a->timeline.drain_ctx = a->sampler;
+	a->processes.breathe = timeline_breathe;
+	a->processes.breathe_ctx = &a->timeline;
+	return 0;
+}
+
+/* Before the first sample, so that nothing happens in between. */
+static void follow_mappings(struct agent *a)
+{
+	struct err err = ERR_INIT;
+
+	a->processes.tracked = mmap_events_new(&a->events, &err) == 0;
+	if (!a->processes.tracked)
+		log_err(LOG_WARN, "mappings_not_followed", &err, NULL);
+}
+
+/* Processes are told of from the first sample on, so nothing is missed. */
+static int start_tables(struct agent *a, struct err *e)
+{
+	struct unwind_maps maps;
+
+	if (!sampler_unwind_maps(a->sampler, &maps))
+		return 0;
+	if (unwind_store_new(&maps, &a->tables, e) < 0)
+		return -1;
+	module_cache_set_tables(a->modules, unwind_store_add, a->tables);
+	a->processes.listener = unwind_store_listener(a->tables);
+	a->collector.tables = a->tables;
+	return 0;
 }
 
 static int start(struct agent *a, struct err *e)
@@ -94,9 +143,8 @@ static int start(struct agent *a, struct err *e)
 	if (open_signals(a, e) < 0 || module_cache_new(NULL, &a->modules, e) < 0)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
-	// Before sampling starts: it takes a while. Said after: without sampling it does not
-	// matter.
-	known = kernel_image_read(&a->kernel, &unnamed) == 0;
+	// Said later: without sampling it does not matter.
+	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
 	if (open_labels(a, e) < 0 || open_sink(a, e) < 0)
@@ -106,7 +154,8 @@ static int start(struct agent *a, struct err *e)
 	a->collector.ship_ctx = &a->sink;
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : sink_ship;
-	if (start_sampler(a, e) < 0)
+	follow_mappings(a);
+	if (start_sampler(a, e) < 0 || start_tables(a, e) < 0)
 		return -1;
 	if (!known)
 		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
@@ -117,12 +166,17 @@ static int start(struct agent *a, struct err *e)
 
 static void agent_deinit(struct agent *a)
 {
-	sampler_free(a->sampler);
+	if (a->sampler)
+		sampler_stop(a->sampler);
+	timeline_deinit(&a->timeline);
+	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
 	sink_deinit(&a->sink);
 	process_labels_free(a->labels);
 	processes_deinit(&a->processes);
 	module_cache_free(a->modules);
+	unwind_store_free(a->tables);
+	sampler_free(a->sampler);
 	if (a->signals >= 0)
 		close(a->signals);
 }
@@ -133,6 +187,8 @@ static uint64_t next_event_ms(const struct agent *a)
 {
 	uint64_t next = MIN(a->next_tick_ms, a->end_ms);
 
+	if (a->events_wait)
+		next = MIN(next, a->next_events_ms);
 	return a->collector.ship ? MIN(next, a->next_flush_ms) : next;
 }
 
@@ -148,17 +204,36 @@ static void keep_house(struct agent *a, uint64_t now)
 	// The CPUs that are sampled go on being sampled.
 	if (sampler_follow_cpus(a->sampler, &err) < 0)
 		log_err(LOG_WARN, "cpus_not_followed", &err, NULL);
+	if (a->events && mmap_events_follow_cpus(a->events, &err) < 0)
+		log_err(LOG_WARN, "cpus_not_followed", &err, NULL);
 }
 
-/* Drains the ring, ships when a window is over. */
+/* Samples first: the events of before them are there then. */
+static int take_samples(struct agent *a, uint64_t now, struct err *e)
+{
+	uint64_t seen_ns = clock_mono_ns();
+
+	a->events_wait = false;
+	a->next_events_ms = now + EVENTS_MS;
+	if (sampler_drain(a->sampler, e) < 0)
+		return -1;
+	return timeline_run(&a->timeline, seen_ns, e);
+}
+
+/* Drains the rings, ships when a window is over. */
 static int turn(struct agent *a, struct err *e)
 {
 	uint64_t now = clock_mono_ms();
 
-	if (sampler_drain(a->sampler, e) < 0)
+	if (take_samples(a, now, e) < 0)
 		return -1;
-	if (now >= a->next_tick_ms)
+	if (now >= a->next_tick_ms) {
 		a->next_tick_ms = now + TICK_MS;
+		processes_reap(&a->processes);
+		sampler_pace(a->sampler);
+		if (a->tables)
+			unwind_store_tick(a->tables);
+	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
 		a->next_flush_ms = now + jitter_interval(a->options->interval_ms);
 		if (collector_flush(&a->collector, e) < 0)
@@ -175,6 +250,31 @@ static bool told_to_stop(const struct agent *a)
 	return read(a->signals, &info, sizeof(info)) == (ssize_t)sizeof(info);
 }
 
+/*
+ * Until a sample wants to be looked at, there are events, or something is due. Where many programs
+ * are started, events are left alone for a while, so that they come in batches.
+ */
+static int wait_for_work(struct agent *a, uint64_t now, bool *ret_too_early, struct err *e)
+{
+	uint64_t next = next_event_ms(a);
+	struct pollfd fds[] = {
+		{a->signals, POLLIN, 0},
+		{sampler_fd(a->sampler), POLLIN, 0},
+		{a->events && !a->events_wait ? mmap_events_fd(a->events) : -1, POLLIN, 0},
+	};
+
+	if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0) {
+		if (errno != EINTR)
+			return err_sys(e, errno, "waiting for samples");
+		return 0;
+	}
+	if (fds[2].revents)
+		a->events_wait = true;
+	*ret_too_early = fds[2].revents && !fds[0].revents && !fds[1].revents &&
+			 clock_mono_ms() < a->next_events_ms;
+	return 0;
+}
+
 static int loop(struct agent *a, struct err *e)
 {
 	uint64_t now = clock_mono_ms();
@@ -184,14 +284,11 @@ static int loop(struct agent *a, struct err *e)
 	a->next_flush_ms = now + jitter_first_interval(a->options->interval_ms);
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	for (now = clock_mono_ms(); now < a->end_ms && !told_to_stop(a); now = clock_mono_ms()) {
-		struct pollfd fds[] = {{a->signals, POLLIN, 0},
-				       {sampler_fd(a->sampler), POLLIN, 0}};
-		uint64_t next = next_event_ms(a);
+		bool too_early = false;
 
-		if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0 &&
-		    errno != EINTR)
-			return err_sys(e, errno, "waiting for samples");
-		if (turn(a, e) < 0)
+		if (wait_for_work(a, now, &too_early, e) < 0)
+			return -1;
+		if (!too_early && turn(a, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -204,23 +301,53 @@ static double seconds_of(const struct timeval *tv)
 	return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
 }
 
+/* How user stacks ended: at their root, cut at the depth we keep, or broken off. */
+static void log_stacks(const struct agent *a)
+{
+	const struct collector_stats *c = &a->collector.stats;
+	const uint64_t *ends = c->ends;
+	struct unwind_store_stats t = {0};
+	const char *unwinder;
+
+	sampler_unwinder(a->sampler, &unwinder);
+	if (a->tables)
+		unwind_store_stats(a->tables, &t);
+	LOG(LOG_INFO, "stacks", {"unwinder", LOG_S(unwinder)},
+	    {"root", LOG_U(ends[PROFILE_END_ROOT] + ends[PROFILE_END_FRAME_POINTER_ROOT])},
+	    {"depth", LOG_U(ends[PROFILE_END_DEPTH])},
+	    {"frame_pointer", LOG_U(ends[PROFILE_END_FRAME_POINTER])},
+	    {"fault", LOG_U(ends[PROFILE_END_FAULT])},
+	    {"bad_table", LOG_U(ends[PROFILE_END_BAD_TABLE])},
+	    {"no_process", LOG_U(ends[PROFILE_END_NO_PROCESS])}, {"cut", LOG_U(c->cut)},
+	    {"copies", LOG_U(c->copies)}, {"tables", LOG_U(t.tables)}, {"slots", LOG_U(t.slots)},
+	    {"tables_refused", LOG_U(t.tables_refused)}, {"processes", LOG_U(t.processes)},
+	    {"processes_refused", LOG_U(t.processes_refused)});
+}
+
 static void log_stats(const struct agent *a, const struct pusher_stats *push)
 {
 	const struct collector_stats *c = &a->collector.stats;
 	const struct process_stats *p = &a->processes.stats;
 	struct module_cache_stats m;
 	struct sampler_stats s = {0};
+	struct mmap_merge_stats ev = {0};
 	struct rusage self;
 
 	if (a->sampler)
 		sampler_stats(a->sampler, &s);
+	if (a->events)
+		ev = mmap_events_merge(a->events)->stats;
 	module_cache_stats(a->modules, &m);
 	getrusage(RUSAGE_SELF, &self);
-	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"stacks", LOG_U(c->stacks)},
-	    {"lost", LOG_U(s.lost + s.malformed)}, {"truncated", LOG_U(c->truncated)},
+	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"counted", LOG_U(c->counted)},
+	    {"stacks", LOG_U(c->stacks)}, {"lost", LOG_U(s.lost + s.malformed)},
+	    {"unwanted", LOG_U(c->unwanted)},
 	    {"cut", LOG_U(p->stacks_cut)}, {"empty", LOG_U(c->empty)},
 	    {"dropped", LOG_U(c->dropped)}, {"unmapped", LOG_U(p->leaves_unmapped)},
 	    {"scans", LOG_U(p->scans)}, {"gone", LOG_U(p->gone)},
+	    {"inherited", LOG_U(p->inherited)}, {"early", LOG_U(p->early)},
+	    {"events", LOG_U(ev.events)}, {"event_bytes", LOG_U(ev.bytes)},
+	    {"events_lost", LOG_U(ev.lost)}, {"late", LOG_U(a->timeline.dropped)}, {"processes", LOG_U(a->processes.by_pid.n)},
 	    {"mappings_dropped", LOG_U(p->mappings_dropped)},
 	    {"files_unopened", LOG_U(p->files_unopened)}, {"files_read", LOG_U(m.files_read)},
 	    {"files_failed", LOG_U(m.files_failed)}, {"elf_readers", LOG_U(m.reader_starts)},
@@ -246,12 +373,15 @@ static int finish(struct agent *a, struct err *e)
 
 	if (a->sampler) {
 		sampler_stop(a->sampler);
-		if (sampler_drain(a->sampler, e) < 0)
+		if (sampler_drain(a->sampler, e) < 0 ||
+		    timeline_run(&a->timeline, clock_mono_ns(), e) < 0)
 			return -1;
 	}
 	r = ship_rest(a, e);
 	if (r == 0)
 		r = sink_finish(&a->sink, &push, e);
+	if (a->sampler)
+		log_stacks(a);
 	log_stats(a, &push);
 	return r;
 }

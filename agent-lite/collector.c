@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/collector.h"
 
+#include "agent-lite/unwind_replay.h"
+
 void collector_init(struct collector *c, struct processes *processes,
 		    const struct kernel_image *kernel, bool merged)
 {
@@ -29,38 +31,69 @@ static struct frame kernel_frame(const struct collector *c, uint64_t ip)
 	};
 }
 
+/* The stack that came as a copy, walked by what is known of the process now. */
+static void walk_copy(struct collector *c, const struct record *r, const struct process *p,
+		      struct unwind_result *ret)
+{
+	struct unwind_replay in = {
+		.table = unwind_store_table,
+		.ctx = c->tables,
+		.copy = r->copy,
+		.copy_words = r->copy_words,
+	};
+
+	in.mappings = unwind_store_mappings(c->tables, p, &in.mapping_count);
+	unwind_replay(&in, ret);
+	c->stats.copies++;
+}
+
 static int user_frames(struct collector *c, const struct record *r, struct frame *frames,
 		       size_t *ret_n, struct process **ret_process, struct err *e)
 {
 	const struct process_key key = {r->head.start_ns, r->head.exec_id, r->head.tgid};
+	size_t n = r->head.user_count;
+	const uint64_t *from = r->user_ips;
+	struct unwind_result walked;
 	uint64_t ips[PROFILE_DEPTH];
+	enum profile_end why = r->head.why;
 
-	for (size_t i = 0; i < r->head.user_count; i++)
-		ips[i] = address_into_call(r->user_ips[i], i);
 	if (processes_get(c->processes, &key, ret_process, e) < 0)
 		return -1;
-	return processes_frames(c->processes, *ret_process, ips, r->head.user_count, frames, ret_n,
-				e);
+	if (r->copy && c->tables) {
+		walk_copy(c, r, *ret_process, &walked);
+		from = walked.ips;
+		n = walked.count;
+		why = walked.why;
+	}
+	for (size_t i = 0; i < n; i++)
+		ips[i] = address_into_call(from[i], i);
+	if (processes_frames(c->processes, *ret_process, ips, n, frames, ret_n, e) < 0)
+		return -1;
+	c->stats.ends[why]++;
+	c->stats.cut += *ret_n < n;
+	return 0;
 }
 
 /* PROCESS_DROPPED: a rule does not want it. */
-static int labels_of(struct collector *c, const struct record *r, struct str *ret, struct err *e)
+static int labels_of(struct collector *c, const struct record *r, const struct process *p,
+		     struct str *ret, struct err *e)
 {
 	const struct process_subject subject = {
 		.key = {r->head.start_ns, r->head.exec_id, r->head.tgid},
 		.cgroup_id = r->head.cgroup_id,
 		.comm = r->head.leader_comm,
+		.parent = p ? p->ppid : 0,
 	};
 
 	*ret = STR("");
 	return c->labels ? process_labels_get(c->labels, &subject, ret, e) : 0;
 }
 
-static int count(struct collector *c, const struct record *r, const struct stack_sample *sample,
-		 struct err *e)
+static int count(struct collector *c, const struct record *r, const struct process *p,
+		 const struct stack_sample *sample, struct err *e)
 {
 	struct str labels;
-	int full, wanted = labels_of(c, r, &labels, e);
+	int full, wanted = labels_of(c, r, p, &labels, e);
 
 	if (wanted != 0) {
 		c->stats.unwanted += wanted == PROCESS_DROPPED;
@@ -74,6 +107,8 @@ static int count(struct collector *c, const struct record *r, const struct stack
 	}
 	if (full == BATCH_FULL)
 		c->stats.dropped++;
+	if (full == 0)
+		c->stats.counted += sample->count;
 	return full < 0 ? -1 : 0;
 }
 
@@ -85,14 +120,13 @@ int collector_add(void *collector, const struct record *r, struct err *e)
 	struct process *p = NULL;
 
 	c->stats.samples++;
-	c->stats.truncated += r->head.why == PROFILE_END_DEPTH || r->head.why == PROFILE_END_FAULT;
-	if (kernel_count + r->head.user_count == 0) {
+	if (kernel_count + r->head.user_count == 0 && !r->copy) {
 		c->stats.empty++;
 		return 0;
 	}
 	for (size_t i = 0; i < kernel_count; i++)
 		frames[i] = kernel_frame(c, address_into_call(r->kernel_ips[i], i));
-	if (r->head.user_count > 0 &&
+	if ((r->head.user_count > 0 || r->head.why == PROFILE_END_NO_PROCESS) &&
 	    user_frames(c, r, frames + kernel_count, &user_count, &p, e) < 0)
 		return -1;
 
@@ -102,10 +136,12 @@ int collector_add(void *collector, const struct record *r, struct err *e)
 		.pid = r->head.tgid,
 		.frames = frames,
 		.frame_count = kernel_count + user_count,
-		.count = 1,
+		.type = r->head.kind == PROFILE_KIND_OFF_CPU ? STACK_OFF_CPU : STACK_CPU,
+		.count = r->head.count,
+		.value_ns = r->head.weight_ns,
 	};
 
-	return count(c, r, &sample, e);
+	return count(c, r, p, &sample, e);
 }
 
 int collector_flush(struct collector *c, struct err *e)

@@ -12,6 +12,7 @@
 #include "agent-lite/process.h"
 #include "agent-lite/process_labels.h"
 #include "agent-lite/record.h"
+#include "agent-lite/unwind_store.h"
 
 /* Takes a full batch; it is emptied and begun anew after. */
 typedef int collector_ship_fn(void *ctx, struct batch *full, struct err *e);
@@ -21,15 +22,19 @@ struct collector {
 	struct module_cache *modules;
 	const struct kernel_image *kernel;
 	struct process_labels *labels; /* borrowed; NULL: series have none */
+	const struct unwind_store *tables; /* NULL: stacks do not come as copies */
 	struct batch batch;
 	collector_ship_fn *ship; /* NULL: a full batch drops what does not fit */
 	void *ship_ctx;
 	struct collector_stats {
 		uint64_t samples;
 		uint64_t empty;	    /* without any address */
-		uint64_t truncated; /* deeper than the program reads, or unreadable */
+		uint64_t ends[PROFILE_END_COUNT]; /* user stacks by why they end */
+		uint64_t cut;	    /* a caller was in no executable mapping */
+		uint64_t copies;    /* stacks walked here, not in the kernel */
 		uint64_t dropped;   /* the batch was full */
 		uint64_t unwanted;  /* of processes that a relabel rule drops */
+		uint64_t counted;   /* samples (and waits) that the records in batches stand for */
 		uint64_t stacks;    /* distinct ones, summed over the batches shipped */
 	} stats;
 };

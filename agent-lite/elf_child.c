@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/elf_child.h"
 
+#include "agent-lite/elf_child_wire.h"
 #include "agent-lite/rights.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -9,29 +10,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 enum {
-	CHILD_FD = 3,
 	ANSWER_TIMEOUT_MS = 3000,
-	CHILD_CPU_SECONDS = 60, // for its whole life; then it is replaced
-};
-
-struct request {
-	uint32_t sequence;
-};
-
-struct answer {
-	uint32_t sequence;
-	uint32_t kind; /* enum err_kind; ERR_NONE: ident is valid */
-	struct elf_ident ident;
-	char msg[256];
+	CHILD_CPU_SECONDS = 60,	  // for its whole life; then it is replaced
+	CHILD_KEEPS = 128 * 1024, // bytes: larger blocks go back to the kernel when they are freed
 };
 
 struct elf_child {
@@ -40,19 +32,33 @@ struct elf_child {
 	pid_t pid;
 	uint32_t sequence;
 	unsigned starts;
+	int memory;	       /* what tables are written to; -1: not made yet */
+	const uint64_t *slots; /* its mapping here, read-only */
+	bool lent;	       /* there may be a table in it */
 };
 
 /* ---- the child ------------------------------------------------------------------------------- */
 
-union fd_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int))];
+struct fds {
+	int fd[ELF_CHILD_FDS_MAX];
+	size_t n;
 };
 
-/* 1 with *ret_fd to close, 0 when the agent is gone, -1 on nonsense. */
-static int receive_request(struct request *rq, int *ret_fd)
+static void close_fds(struct fds *fds)
 {
-	union fd_control control;
+	while (fds->n > 0)
+		close(fds->fd[--fds->n]);
+}
+
+static size_t fds_wanted(const struct elf_request *rq)
+{
+	return rq->kind == ELF_REQUEST_TABLE ? 2 : 1;
+}
+
+/* 1 with *ret_fds to close, 0 when the agent is gone, -1 on nonsense. */
+static int receive_request(struct elf_request *rq, struct fds *ret_fds)
+{
+	union elf_fd_control control;
 	struct iovec iov = {rq, sizeof(*rq)};
 	struct msghdr m = {
 		.msg_iov = &iov,
@@ -63,7 +69,7 @@ static int receive_request(struct request *rq, int *ret_fd)
 	ssize_t n;
 
 	do {
-		n = recvmsg(CHILD_FD, &m, MSG_CMSG_CLOEXEC);
+		n = recvmsg(ELF_CHILD_FD, &m, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return 0;
@@ -71,22 +77,37 @@ static int receive_request(struct request *rq, int *ret_fd)
 	struct cmsghdr *c = n == sizeof(*rq) ? CMSG_FIRSTHDR(&m) : NULL;
 
 	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-	    c->cmsg_len != CMSG_LEN(sizeof(int)))
+	    c->cmsg_len != CMSG_LEN(fds_wanted(rq) * sizeof(int)))
 		return -1;
-	memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+	ret_fds->n = fds_wanted(rq);
+	memcpy(ret_fds->fd, CMSG_DATA(c), ret_fds->n * sizeof(int));
 	return 1;
 }
 
-static bool answer_request(const struct request *rq, int fd)
+static int build_table(const struct fds *fds, struct unwind_table *ret, struct err *e)
 {
-	struct answer a = {.sequence = rq->sequence};
-	struct err err = ERR_INIT;
+	uint64_t *slots = mmap(NULL, ELF_CHILD_SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds->fd[1], 0);
+	int r;
 
-	if (elf_ident_read(fd, &a.ident, &err) < 0) {
+	if (slots == MAP_FAILED)
+		return err_sys(e, errno, "mapping the memory of an unwind table");
+	r = unwind_table_build(fds->fd[0], slots, UNWIND_SLOTS_MAX, ret, e);
+	munmap(slots, ELF_CHILD_SLOTS_BYTES);
+	return r;
+}
+
+static bool answer_request(const struct elf_request *rq, const struct fds *fds)
+{
+	struct elf_answer a = {.sequence = rq->sequence};
+	struct err err = ERR_INIT;
+	int r = rq->kind == ELF_REQUEST_TABLE ? build_table(fds, &a.table, &err)
+					  : elf_ident_read(fds->fd[0], &a.ident, &err);
+
+	if (r < 0) {
 		a.kind = err.kind;
 		snprintf(a.msg, sizeof(a.msg), "%.*s", (int)sizeof(a.msg) - 1, err.msg);
 	}
-	return write(CHILD_FD, &a, sizeof(a)) == (ssize_t)sizeof(a); // the sandbox knows no send(2)
+	return write(ELF_CHILD_FD, &a, sizeof(a)) == (ssize_t)sizeof(a); // the sandbox knows no send(2)
 }
 
 int elf_child_main(void)
@@ -98,19 +119,22 @@ int elf_child_main(void)
 		.receive_fds = true,
 	};
 	struct sandbox_state state;
-	struct request rq;
+	struct elf_request rq;
 	struct err err = ERR_INIT;
-	int fd, r;
+	struct fds fds;
+	int r;
 
+	mallopt(M_MMAP_THRESHOLD, CHILD_KEEPS);
+	mallopt(M_TRIM_THRESHOLD, CHILD_KEEPS);
 	if (rights_give_up(&err) < 0 || sandbox_enter(&limits, &state, &err) < 0) {
 		fprintf(stderr, "unhex-agent: ELF reader: cannot enter its sandbox: %s\n",
 			err.msg);
 		return err_exit_code(err.kind);
 	}
-	while ((r = receive_request(&rq, &fd)) > 0) {
-		bool sent = answer_request(&rq, fd);
+	while ((r = receive_request(&rq, &fds)) > 0) {
+		bool sent = answer_request(&rq, &fds);
 
-		close(fd);
+		close_fds(&fds);
 		if (!sent)
 			return EXIT_FAILED;
 	}
@@ -145,9 +169,9 @@ static int spawn_child(struct elf_child *c, int sock)
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
-	posix_spawn_file_actions_adddup2(&actions, sock, CHILD_FD);
+	posix_spawn_file_actions_adddup2(&actions, sock, ELF_CHILD_FD);
 	// Ours are all O_CLOEXEC, but whoever started us may have left some that are not.
-	posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_FD + 1);
+	posix_spawn_file_actions_addclosefrom_np(&actions, ELF_CHILD_FD + 1);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
@@ -165,9 +189,9 @@ static int start_child(struct elf_child *c, struct err *e)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, errno, "socketpair for the ELF reader");
 	// dup2 onto itself would keep close-on-exec.
-	if (pair[1] == CHILD_FD) {
-		pair[1] = fcntl(CHILD_FD, F_DUPFD_CLOEXEC, CHILD_FD + 1);
-		close(CHILD_FD);
+	if (pair[1] == ELF_CHILD_FD) {
+		pair[1] = fcntl(ELF_CHILD_FD, F_DUPFD_CLOEXEC, ELF_CHILD_FD + 1);
+		close(ELF_CHILD_FD);
 	}
 	r = spawn_child(c, pair[1]);
 	close(pair[1]);
@@ -181,23 +205,24 @@ static int start_child(struct elf_child *c, struct err *e)
 	return 0;
 }
 
-static int send_request(struct elf_child *c, int fd, struct err *e)
+static int send_request(struct elf_child *c, enum elf_request_kind kind, const struct fds *fds,
+			struct err *e)
 {
-	struct request rq = {.sequence = ++c->sequence};
-	union fd_control control = {.bytes = {0}};
+	struct elf_request rq = {.sequence = ++c->sequence, .kind = kind};
+	union elf_fd_control control = {.bytes = {0}};
 	struct iovec iov = {&rq, sizeof(rq)};
 	struct msghdr m = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+		.msg_controllen = CMSG_SPACE(fds->n * sizeof(int)),
 	};
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
 	h->cmsg_level = SOL_SOCKET;
 	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &fd, sizeof(fd));
+	h->cmsg_len = CMSG_LEN(fds->n * sizeof(int));
+	memcpy(CMSG_DATA(h), fds->fd, fds->n * sizeof(int));
 	if (sendmsg(c->sock, &m, MSG_NOSIGNAL) != (ssize_t)sizeof(rq))
 		return err_sys(e, errno, "sending a file to the ELF reader");
 	return 0;
@@ -222,20 +247,47 @@ static int wait_readable(int sock, struct err *e)
 	}
 }
 
-/* The child has read a hostile file: nothing in its answer is believed. */
-static bool answer_is_sane(const struct answer *a, uint32_t sequence)
+static bool ident_is_sane(const struct elf_ident *ident)
 {
-	if (a->sequence != sequence || a->kind >= ERR_KIND_COUNT)
+	return ident->load_count <= ELF_IDENT_LOADS_MAX && ident->id.size > 0 &&
+	       ident->id.size <= BUILD_ID_MAX && (unsigned)ident->id.kind <= BUILD_ID_HTL;
+}
+
+/* Pages lead to rows that are there, in order. */
+static bool table_is_sane(const struct unwind_table *t, const uint64_t *slots)
+{
+	uint32_t at = 0;
+
+	if (t->pages > UNWIND_SLOTS_MAX || t->rows > UNWIND_SLOTS_MAX - t->pages ||
+	    (t->rows > 0) != (t->pages > 0))
+		return false;
+	for (size_t i = 0; i < t->pages; i++) {
+		struct unwind_page page;
+
+		memcpy(&page, &slots[i], sizeof(page));
+		if (page.first != at || page.end < page.first || page.end > t->rows)
+			return false;
+		at = page.end;
+	}
+	return at == t->rows;
+}
+
+/* The child has read a hostile file: nothing in its answer is believed. */
+static bool answer_is_sane(const struct elf_child *c, enum elf_request_kind kind,
+			   const struct elf_answer *a)
+{
+	if (a->sequence != c->sequence || a->kind >= ERR_KIND_COUNT)
 		return false;
 	if (memchr(a->msg, 0, sizeof(a->msg)) == NULL)
 		return false;
 	if (a->kind != ERR_NONE)
 		return true;
-	return a->ident.load_count <= ELF_IDENT_LOADS_MAX && a->ident.id.size > 0 &&
-	       a->ident.id.size <= BUILD_ID_MAX && (unsigned)a->ident.id.kind <= BUILD_ID_HTL;
+	return kind == ELF_REQUEST_TABLE ? table_is_sane(&a->table, c->slots)
+				     : ident_is_sane(&a->ident);
 }
 
-static int receive_answer(struct elf_child *c, struct answer *a, struct err *e)
+static int receive_answer(struct elf_child *c, enum elf_request_kind kind, struct elf_answer *a,
+			  struct err *e)
 {
 	ssize_t n;
 
@@ -248,30 +300,87 @@ static int receive_answer(struct elf_child *c, struct answer *a, struct err *e)
 		return err_sys(e, errno, "reading the ELF reader's answer");
 	if (n == 0)
 		return err_set(e, ERR_INTERNAL, "the ELF reader died over this file");
-	if (n != sizeof(*a) || !answer_is_sane(a, c->sequence))
+	if (n != sizeof(*a) || !answer_is_sane(c, kind, a))
 		return err_set(e, ERR_INTERNAL, "the ELF reader gave a malformed answer");
+	return 0;
+}
+
+static int ask(struct elf_child *c, enum elf_request_kind kind, const struct fds *fds,
+	       struct elf_answer *ret, struct err *e)
+{
+	if (c->sock < 0 && start_child(c, e) < 0)
+		return -1;
+	if (send_request(c, kind, fds, e) < 0) {
+		// It died since the last file, so this one is not to blame: try once more.
+		stop_child(c);
+		if (start_child(c, e) < 0 || send_request(c, kind, fds, e) < 0)
+			return -1;
+	}
+	if (receive_answer(c, kind, ret, e) < 0) {
+		stop_child(c);
+		return -1;
+	}
+	if (ret->kind != ERR_NONE)
+		return err_set(e, (enum err_kind)ret->kind, "%s", ret->msg);
 	return 0;
 }
 
 int elf_child_ident(struct elf_child *c, int fd, struct elf_ident *ret, struct err *e)
 {
-	struct answer a;
+	const struct fds fds = {.fd = {fd}, .n = 1};
+	struct elf_answer a;
 
-	if (c->sock < 0 && start_child(c, e) < 0)
+	if (ask(c, ELF_REQUEST_IDENT, &fds, &a, e) < 0)
 		return -1;
-	if (send_request(c, fd, e) < 0) {
-		// It died since the last file, so this one is not to blame: try once more.
-		stop_child(c);
-		if (start_child(c, e) < 0 || send_request(c, fd, e) < 0)
-			return -1;
-	}
-	if (receive_answer(c, &a, e) < 0) {
-		stop_child(c);
-		return -1;
-	}
-	if (a.kind != ERR_NONE)
-		return err_set(e, (enum err_kind)a.kind, "%s", a.msg);
 	*ret = a.ident;
+	return 0;
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+/* Sealed: a child that shrinks it would have the agent die of reading it. */
+static int make_memory(struct elf_child *c, struct err *e)
+{
+	_cleanup_close_ int fd = memfd_create("unhex-unwind-table", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *p;
+
+	if (fd < 0)
+		return err_sys(e, errno, "memfd_create for unwind tables");
+	if (ftruncate(fd, ELF_CHILD_SLOTS_BYTES) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return err_sys(e, errno, "sizing the memory of unwind tables");
+	p = mmap(NULL, ELF_CHILD_SLOTS_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, errno, "mapping the memory of unwind tables");
+	c->slots = p;
+	c->memory = steal_fd(&fd);
+	return 0;
+}
+
+void elf_child_table_release(struct elf_child *c)
+{
+	if (c->lent)
+		fallocate(c->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, ELF_CHILD_SLOTS_BYTES);
+	c->lent = false;
+}
+
+int elf_child_table(struct elf_child *c, int fd, struct unwind_table *ret,
+		    const uint64_t **ret_slots, struct err *e)
+{
+	struct fds fds = {.fd = {fd, -1}, .n = 2};
+	struct elf_answer a;
+
+	elf_child_table_release(c);
+	if (c->memory < 0 && make_memory(c, e) < 0)
+		return -1;
+	fds.fd[1] = c->memory;
+	c->lent = true;
+	if (ask(c, ELF_REQUEST_TABLE, &fds, &a, e) < 0) {
+		elf_child_table_release(c);
+		return -1;
+	}
+	*ret = a.table;
+	*ret_slots = c->slots;
 	return 0;
 }
 
@@ -287,6 +396,7 @@ int elf_child_new(const char *program, struct elf_child **ret, struct err *e)
 	if (!c)
 		return err_nomem(e);
 	c->sock = -1;
+	c->memory = -1;
 	c->program = mem_strdup(program ? program : "/proc/self/exe");
 	if (!c->program) {
 		free(c);
@@ -301,6 +411,10 @@ void elf_child_free(struct elf_child *c)
 	if (!c)
 		return;
 	stop_child(c);
+	if (c->memory >= 0) {
+		munmap((void *)c->slots, ELF_CHILD_SLOTS_BYTES);
+		close(c->memory);
+	}
 	free(c->program);
 	free(c);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The unprivileged process that reads ELF files for the privileged agent. The agent opens a file,
- * sends the descriptor over a socketpair (SCM_RIGHTS), and gets back one struct elf_ident or an
- * error. The child is this same program started afresh (`--elf-child`), with no other descriptor,
+ * sends the descriptor over a socketpair (SCM_RIGHTS), and gets back one struct elf_ident, or an
+ * unwind table in memory that it sent along, or an error. The child is this same program started afresh (`--elf-child`), with no other descriptor,
  * no environment, uid nobody where the agent is root, and base/sandbox.h around it. A child that
  * crashes, loops or answers nonsense is killed and replaced; the file at fault is reported as
  * unreadable.
@@ -13,6 +13,7 @@
 #define AGENT_ELF_CHILD_H
 
 #include "agent-lite/elf_ident.h"
+#include "agent-lite/unwind_table.h"
 
 /* argv[1] of the child; its socket is descriptor 3. */
 #define ELF_CHILD_ARG "--elf-child"
@@ -26,6 +27,15 @@ int elf_child_new(const char *program, struct elf_child **ret, struct err *e) MU
  * ERR_TIMEOUT, ERR_INTERNAL when the child hung or died over it.
  */
 int elf_child_ident(struct elf_child *c, int fd, struct elf_ident *ret, struct err *e) MUST_CHECK;
+/*
+ * The unwind table of the regular file fd: slots as bpf/unwind.h says, borrowed until the next call
+ * with this child. That counts and pages fit each other has been checked; a child that was taken over
+ * may change the slots while they are read. Errors of unwind_table_build(), ERR_TIMEOUT, ERR_INTERNAL.
+ */
+int elf_child_table(struct elf_child *c, int fd, struct unwind_table *ret,
+		    const uint64_t **ret_slots, struct err *e) MUST_CHECK;
+/* Gives the memory of the last table back before the next call does. */
+void elf_child_table_release(struct elf_child *c);
 /* Children started so far: more than one means that some died. */
 unsigned elf_child_starts(const struct elf_child *c);
 void elf_child_free(struct elf_child *c);

@@ -1,58 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/elf_ident.h"
 
+#include "agent-lite/elf_headers.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/mem.h"
 
-#include <elf.h>
 #include <string.h>
 
 enum {
-	PAGE = 4096,
 	NT_GO_BUILD_ID = 4, // cmd/internal/buildid/note.go
-	SHDRS_MAX = 512,
 };
-
-static int read_header(int fd, uint64_t size, Elf64_Ehdr *eh, struct err *e)
-{
-	if (size < EI_NIDENT)
-		return err_set(e, ERR_NOT_ELF, "not an ELF file: %llu bytes long",
-			       (unsigned long long)size);
-	if (io_pread_all(fd, eh, EI_NIDENT, 0, e) < 0)
-		return -1;
-	if (memcmp(eh->e_ident, ELFMAG, SELFMAG) != 0)
-		return err_set(e, ERR_NOT_ELF, "not an ELF file: wrong magic number");
-	if (eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_ident[EI_DATA] != ELFDATA2LSB)
-		return err_set(e, ERR_UNSUPPORTED, "not a 64-bit little-endian ELF file");
-	if (size < sizeof(*eh))
-		return err_set(e, ERR_BAD_ELF, "ELF header cut off at byte %llu",
-			       (unsigned long long)size);
-	return io_pread_all(fd, eh, sizeof(*eh), 0, e);
-}
-
-static int read_phdrs(int fd, uint64_t size, const Elf64_Ehdr *eh, Elf64_Phdr **ret, struct err *e)
-{
-	_cleanup_free_ Elf64_Phdr *phdrs = NULL;
-	size_t n = eh->e_phnum;
-
-	if (n > ELF_IDENT_PHDRS_MAX)
-		return err_set(e, ERR_BAD_ELF, "%zu program headers; at most %d are read", n,
-			       ELF_IDENT_PHDRS_MAX);
-	if (n > 0 && eh->e_phentsize != sizeof(Elf64_Phdr))
-		return err_set(e, ERR_BAD_ELF, "program header entries of %u bytes, not %zu",
-			       eh->e_phentsize, sizeof(Elf64_Phdr));
-	if (!range_fits(eh->e_phoff, n * sizeof(Elf64_Phdr), size))
-		return err_set(e, ERR_BAD_ELF, "program headers reach beyond the end of the file");
-	phdrs = mem_calloc(n + 1, sizeof(*phdrs));
-	if (!phdrs)
-		return err_nomem(e);
-	if (io_pread_all(fd, phdrs, n * sizeof(*phdrs), eh->e_phoff, e) < 0)
-		return -1;
-	*ret = steal_ptr(phdrs);
-	return 0;
-}
 
 static void collect_loads(const Elf64_Phdr *phdrs, size_t n, struct elf_ident *ident)
 {
@@ -149,15 +108,15 @@ static int read_notes(int fd, uint64_t offset, uint64_t len, uint64_t align, str
 	return 0;
 }
 
-static int find_id_in_segments(int fd, uint64_t size, const Elf64_Phdr *phdrs, size_t n,
-			       struct elf_ident *ident, bool *found, struct err *e)
+static int find_id_in_segments(int fd, const struct elf_headers *h, struct elf_ident *ident,
+			       bool *found, struct err *e)
 {
-	for (size_t i = 0; i < n; i++) {
-		const Elf64_Phdr *p = &phdrs[i];
+	for (size_t i = 0; i < h->header.e_phnum; i++) {
+		const Elf64_Phdr *p = &h->phdrs[i];
 
 		if (p->p_type != PT_NOTE || p->p_filesz == 0)
 			continue;
-		if (!range_fits(p->p_offset, p->p_filesz, size))
+		if (!range_fits(p->p_offset, p->p_filesz, h->file_size))
 			return err_set(e, ERR_BAD_ELF,
 				       "a note segment reaches beyond the end of the file");
 		if (read_notes(fd, p->p_offset, p->p_filesz, p->p_align, &ident->id, found, e) < 0)
@@ -168,28 +127,18 @@ static int find_id_in_segments(int fd, uint64_t size, const Elf64_Phdr *phdrs, s
 	return 0;
 }
 
-/*
- * Section headers may be cut away or damaged without harm to a running program: then there are
- * none.
- */
-static int find_id_in_sections(int fd, uint64_t size, const Elf64_Ehdr *eh, struct elf_ident *ident,
+static int find_id_in_sections(int fd, const struct elf_headers *h, struct elf_ident *ident,
 			       bool *found, struct err *e)
 {
 	_cleanup_free_ Elf64_Shdr *shdrs = NULL;
-	size_t n = MIN((size_t)eh->e_shnum, (size_t)SHDRS_MAX);
+	size_t n;
 
-	if (n == 0 || eh->e_shentsize != sizeof(Elf64_Shdr) ||
-	    !range_fits(eh->e_shoff, n * sizeof(Elf64_Shdr), size))
-		return 0;
-	shdrs = mem_calloc(n, sizeof(*shdrs));
-	if (!shdrs)
-		return err_nomem(e);
-	if (io_pread_all(fd, shdrs, n * sizeof(*shdrs), eh->e_shoff, e) < 0)
+	if (elf_headers_sections(fd, h, &shdrs, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		const Elf64_Shdr *s = &shdrs[i];
 
-		if (s->sh_type != SHT_NOTE || !range_fits(s->sh_offset, s->sh_size, size))
+		if (s->sh_type != SHT_NOTE || !range_fits(s->sh_offset, s->sh_size, h->file_size))
 			continue;
 		if (read_notes(fd, s->sh_offset, s->sh_size, s->sh_addralign, &ident->id, found,
 			       e) < 0)
@@ -202,22 +151,19 @@ static int find_id_in_sections(int fd, uint64_t size, const Elf64_Ehdr *eh, stru
 
 int elf_ident_read(int fd, struct elf_ident *ret, struct err *e)
 {
-	_cleanup_free_ Elf64_Phdr *phdrs = NULL;
+	_cleanup_(elf_headers_deinit) struct elf_headers h = {0};
 	struct elf_ident ident = {.load_count = 0};
-	Elf64_Ehdr eh;
-	uint64_t size;
 	bool found = false;
 
-	if (io_file_size(fd, &size, e) < 0 || read_header(fd, size, &eh, e) < 0 ||
-	    read_phdrs(fd, size, &eh, &phdrs, e) < 0)
+	if (elf_headers_read(fd, &h, e) < 0)
 		return -1;
-	ident.machine = eh.e_machine;
-	ident.type = eh.e_type;
-	collect_loads(phdrs, eh.e_phnum, &ident);
-	if (find_id_in_segments(fd, size, phdrs, eh.e_phnum, &ident, &found, e) < 0)
+	ident.machine = h.header.e_machine;
+	ident.type = h.header.e_type;
+	collect_loads(h.phdrs, h.header.e_phnum, &ident);
+	if (find_id_in_segments(fd, &h, &ident, &found, e) < 0)
 		return -1;
 	if ((!found || ident.id.kind != BUILD_ID_GNU) &&
-	    find_id_in_sections(fd, size, &eh, &ident, &found, e) < 0)
+	    find_id_in_sections(fd, &h, &ident, &found, e) < 0)
 		return -1;
 	if (!found && build_id_htl(fd, &ident.id, e) < 0)
 		return -1;
@@ -230,12 +176,12 @@ static int load_holds(const struct elf_load *l, uint64_t offset)
 {
 	uint64_t end, page_end;
 
-	if (add_overflows(l->offset, l->filesz, &end) || end > UINT64_MAX - PAGE)
+	if (add_overflows(l->offset, l->filesz, &end) || end > UINT64_MAX - ELF_PAGE)
 		return 0;
 	if (offset >= l->offset && offset < end)
 		return 2;
-	page_end = (end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
-	return offset >= (l->offset & ~(uint64_t)(PAGE - 1)) && offset < page_end ? 1 : 0;
+	page_end = (end + ELF_PAGE - 1) & ~(uint64_t)(ELF_PAGE - 1);
+	return offset >= (l->offset & ~(uint64_t)(ELF_PAGE - 1)) && offset < page_end ? 1 : 0;
 }
 
 bool elf_offset_to_vaddr(const struct elf_ident *ident, uint64_t offset, uint64_t *ret)

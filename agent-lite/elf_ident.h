@@ -18,7 +18,6 @@
 
 enum {
 	ELF_IDENT_LOADS_MAX = 16,
-	ELF_IDENT_PHDRS_MAX = 256,
 	ELF_IDENT_NOTES_MAX = 64 * 1024, /* bytes of one note segment that are looked at */
 };
 

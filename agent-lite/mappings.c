@@ -53,26 +53,28 @@ static char *copy_path(struct str path)
 	return copy;
 }
 
-static int classify(struct mapping *m, struct str path, struct err *e)
+enum mapping_kind mapping_kind_of(const struct mapping *m, struct str path)
+{
+	if (path.n == 0 || (path.p[0] != '/' && path.p[0] != '['))
+		return MAPPING_ANON;
+	if (str_is(path, "[vdso]"))
+		return MAPPING_VDSO;
+	if (str_is(path, "[vsyscall]"))
+		return MAPPING_VSYSCALL;
+	if (path.p[0] == '[' || (m->inode == 0 && m->build_id_size == 0))
+		return MAPPING_ANON;
+	return MAPPING_FILE;
+}
+
+int mapping_set_path(struct mapping *m, struct str path, struct err *e)
 {
 	static const struct str deleted = {" (deleted)", 10};
 
-	if (str_is(path, "[vdso]")) {
-		m->kind = MAPPING_VDSO;
-	} else if (str_is(path, "[vsyscall]")) {
-		m->kind = MAPPING_VSYSCALL;
-	} else if (path.n == 0 || path.p[0] != '/' || m->inode == 0) {
-		m->kind = MAPPING_ANON;
-	} else {
-		m->kind = MAPPING_FILE;
-		m->deleted = str_has_suffix(path, deleted);
-		if (m->deleted)
-			path.n -= deleted.n;
-		m->path = copy_path(path);
-		if (!m->path)
-			return err_nomem(e);
-	}
-	return 0;
+	m->deleted = str_has_suffix(path, deleted);
+	if (m->deleted)
+		path.n -= deleted.n;
+	m->path = copy_path(path);
+	return m->path ? 0 : err_nomem(e);
 }
 
 /* 1: an executable mapping in *ret; 0: another one; MALFORMED; -1: out of memory. */
@@ -97,7 +99,8 @@ static int parse_line(struct str line, struct mapping *ret, struct err *e)
 	// Only leading blanks are padding: a path may end in one.
 	while (line.n > 0 && line.p[0] == ' ')
 		line = str_skip(line, 1);
-	if (classify(&m, line, e) < 0)
+	m.kind = mapping_kind_of(&m, line);
+	if (m.kind == MAPPING_FILE && mapping_set_path(&m, line, e) < 0)
 		return -1;
 	*ret = m;
 	return 1;

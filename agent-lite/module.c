@@ -32,6 +32,8 @@ struct module *module_ref(struct module *m)
 struct module *module_unref(struct module *m)
 {
 	if (m && --m->refs == 0) {
+		if (m->unwind.release)
+			m->unwind.release(m->unwind.ctx, m);
 		free(m->filename);
 		free(m);
 	}

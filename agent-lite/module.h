@@ -12,12 +12,24 @@
 #include "base/base.h"
 #include "base/cleanup.h"
 
+struct module;
+
+/* Where the kernel's walk finds this module's unwind table. */
+struct module_unwind {
+	uint64_t base;					 /* ELF virtual address of the table's pc 0 */
+	uint32_t table;					 /* valid if there is a release() */
+	uint32_t pages;
+	void (*release)(void *ctx, struct module *m); /* called when the module goes */
+	void *ctx;
+};
+
 struct module {
 	unsigned refs;
 	char *filename;
 	char build_id[BUILD_ID_TEXT]; /* empty: none */
 	bool has_ident;		      /* ident is valid: addresses become ELF virtual addresses */
 	struct elf_ident ident;
+	struct module_unwind unwind;
 };
 
 /* One address of a stack, ready to ship. */

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -17,8 +18,11 @@
 
 struct module_cache {
 	struct map by_file; /* struct file_key -> struct module *, one reference each */
+	struct map by_event; /* struct event_key -> the same */
 	struct module *special[MODULE_SPECIAL_COUNT];
 	struct elf_child *reader;
+	module_table_fn *take_table; /* NULL: nobody wants any */
+	void *take_table_ctx;
 	struct module_cache_stats stats;
 };
 
@@ -29,6 +33,18 @@ struct file_key {
 	int64_t ctime_s;
 	int64_t ctime_ns;
 };
+
+/* What an event tells of a mapped file. Where it is the build-ID, the rest is 0. */
+struct event_key {
+	uint64_t device;
+	uint64_t inode;
+	uint64_t generation;
+	uint8_t build_id_size;
+	uint8_t build_id[MAPPING_ID_MAX];
+	uint8_t padding[3];
+};
+
+_Static_assert(sizeof(struct event_key) == 48, "keys are compared whole");
 
 static const char *const special_names[MODULE_SPECIAL_COUNT] = {
 	[MODULE_UNKNOWN] = "[unknown]", [MODULE_ANON] = "[anon]",
@@ -42,15 +58,17 @@ static const char *const special_names[MODULE_SPECIAL_COUNT] = {
  */
 static int vdso_fd(void)
 {
-	enum { VDSO_BYTES = 4096 }; // headers and notes lie in the first page
-	const void *image = (const void *)getauxval(AT_SYSINFO_EHDR);
+	const Elf64_Ehdr *image = (const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR);
 	struct err err;
+	size_t size;
 	int fd;
 
 	if (!image)
 		return -1;
 	fd = memfd_create("vdso", MFD_CLOEXEC);
-	if (fd >= 0 && io_write_all(fd, image, VDSO_BYTES, &err) < 0) {
+	// Its section headers are its last bytes.
+	size = image->e_shoff + (size_t)image->e_shnum * image->e_shentsize;
+	if (fd >= 0 && io_write_all(fd, image, size, &err) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -103,6 +121,7 @@ int module_cache_new(const char *elf_program, struct module_cache **ret, struct 
 	if (!c)
 		return err_nomem(e);
 	c->by_file = MAP_INIT;
+	c->by_event = MAP_INIT;
 	if (elf_child_new(elf_program, &c->reader, e) < 0 || make_special(c, e) < 0) {
 		module_cache_free(c);
 		return -1;
@@ -111,17 +130,24 @@ int module_cache_new(const char *elf_program, struct module_cache **ret, struct 
 	return 0;
 }
 
-void module_cache_free(struct module_cache *c)
+static void clear_map(struct map *map)
 {
 	size_t pos = 0;
 	struct str key;
 	void *m;
 
+	while (map_next(map, &pos, &key, &m))
+		module_unref(m);
+	map_deinit(map);
+	*map = MAP_INIT;
+}
+
+void module_cache_free(struct module_cache *c)
+{
 	if (!c)
 		return;
-	while (map_next(&c->by_file, &pos, &key, &m))
-		module_unref(m);
-	map_deinit(&c->by_file);
+	clear_map(&c->by_file);
+	clear_map(&c->by_event);
 	for (int i = 0; i < MODULE_SPECIAL_COUNT; i++)
 		module_unref(c->special[i]);
 	elf_child_free(c->reader);
@@ -134,6 +160,7 @@ static void evict_unused(struct module_cache *c)
 	struct str key;
 	void *value;
 
+	clear_map(&c->by_event); // comes again as it is needed
 	while (map_next(&c->by_file, &pos, &key, &value)) {
 		struct module *m = value;
 
@@ -143,6 +170,31 @@ static void evict_unused(struct module_cache *c)
 		module_unref(m);
 		c->stats.evicted++;
 	}
+}
+
+/* Without one its frames are left by frame pointer. */
+static void read_table(struct module_cache *c, struct module *m, int fd)
+{
+	struct unwind_table t;
+	const uint64_t *slots;
+	struct err err;
+
+	if (!c->take_table)
+		return;
+	if (elf_child_table(c->reader, fd, &t, &slots, &err) < 0)
+		c->stats.tables_failed++;
+	else
+		c->take_table(c->take_table_ctx, m, &t, slots);
+}
+
+void module_cache_set_tables(struct module_cache *c, module_table_fn *fn, void *ctx)
+{
+	_cleanup_close_ int fd = vdso_fd();
+
+	c->take_table = fn;
+	c->take_table_ctx = ctx;
+	if (fd >= 0)
+		read_table(c, c->special[MODULE_VDSO], fd);
 }
 
 static int read_module(struct module_cache *c, int fd, const char *filename, struct module **ret,
@@ -156,7 +208,11 @@ static int read_module(struct module_cache *c, int fd, const char *filename, str
 	if (!known)
 		c->stats.files_failed++;
 	*ret = module_new(filename, known ? &ident : NULL);
-	return *ret ? 0 : err_nomem(e);
+	if (!*ret)
+		return err_nomem(e);
+	if (known)
+		read_table(c, *ret, fd);
+	return 0;
 }
 
 int module_cache_get(struct module_cache *c, int fd, const char *filename, struct module **ret,
@@ -213,6 +269,105 @@ int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int
 	return 0;
 }
 
+/* ---- by event -------------------------------------------------------------------------------- */
+
+static struct event_key event_key(const struct mapping *m)
+{
+	struct event_key key = {.build_id_size = m->build_id_size};
+
+	memcpy(key.build_id, m->build_id, m->build_id_size);
+	if (m->build_id_size == 0) {
+		key.device = m->device;
+		key.inode = m->inode;
+		key.generation = m->generation;
+	}
+	return key;
+}
+
+/*
+ * Could the loader have mapped that range of that file as code? Tools that change a binary's layout
+ * (patchelf) leave its build-ID alone.
+ */
+static bool layout_fits(const struct module *module, const struct mapping *m)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (!module->has_ident)
+		return false;
+	for (uint32_t i = 0; i < module->ident.load_count; i++) {
+		const struct elf_load *load = &module->ident.loads[i];
+		uint64_t first = load->offset & ~(page - 1);
+
+		if ((load->flags & PF_X) && m->offset >= first &&
+		    m->offset - first < load->filesz + page)
+			return true;
+	}
+	return false;
+}
+
+struct module *module_cache_find(struct module_cache *c, struct mapping *m)
+{
+	const struct event_key key = event_key(m);
+	struct module *known;
+
+	if (m->kind != MAPPING_FILE) {
+		struct module *special = NULL;
+		struct err ignored;
+
+		return module_cache_of_mapping(c, m, -1, &special, &ignored) == 0 ? special : NULL;
+	}
+	known = map_get(&c->by_event, (struct str){(const char *)&key, sizeof(key)});
+	if (!known || (known->has_ident && !layout_fits(known, m)))
+		return NULL;
+	m->guessed = m->build_id_size == 0;
+	return module_ref(known);
+}
+
+/* A module that could not be read has no ID, so it cannot be another's. */
+static bool same_build_id(const struct module *module, const struct mapping *m)
+{
+	const struct build_id *id = &module->ident.id;
+
+	if (m->build_id_size == 0 || !module->has_ident)
+		return true;
+	return id->kind == BUILD_ID_GNU && id->size == m->build_id_size &&
+	       memcmp(id->bytes, m->build_id, id->size) == 0;
+}
+
+static int remember_event(struct module_cache *c, const struct mapping *m, struct module *module,
+			  struct err *e)
+{
+	const struct event_key key = event_key(m);
+	void *old = NULL;
+
+	if (c->by_event.n >= MODULE_CACHE_MAX)
+		clear_map(&c->by_event);
+	if (map_set(&c->by_event, (struct str){(const char *)&key, sizeof(key)}, module, &old) < 0)
+		return err_nomem(e);
+	module_ref(module);
+	module_unref(old);
+	return 0;
+}
+
+int module_cache_match(struct module_cache *c, const struct mapping *m, int fd, struct module **ret,
+		       struct err *e)
+{
+	_cleanup_(module_unrefp) struct module *module = NULL;
+
+	if (module_cache_get(c, fd, m->path, &module, e) < 0)
+		return -1;
+	if (!same_build_id(module, m)) {
+		c->stats.files_other++;
+		return 0;
+	}
+	if (m->evented && remember_event(c, m, module, e) < 0)
+		return -1;
+	*ret = steal_ptr(module);
+	return 1;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
 int module_open(const char *path)
 {
 	// Not blocking: what looked like a file may have become a FIFO.
@@ -226,13 +381,22 @@ int module_open(const char *path)
 	return fd;
 }
 
+static bool is_mapped_file(int fd, const struct mapping *m, bool own_path)
+{
+	struct stat st;
+
+	// An event with a build-ID tells no inode: the build-ID is compared, later.
+	if (m->inode == 0)
+		return true;
+	return fstat(fd, &st) == 0 && st.st_ino == m->inode &&
+	       (!own_path || st.st_dev == m->device);
+}
+
 int module_open_mapped(const char *path, const struct mapping *m, bool own_path)
 {
 	int fd = module_open(path);
-	struct stat st;
 
-	if (fd >= 0 &&
-	    (fstat(fd, &st) < 0 || st.st_ino != m->inode || (own_path && st.st_dev != m->device))) {
+	if (fd >= 0 && !is_mapped_file(fd, m, own_path)) {
 		close(fd);
 		return -1;
 	}

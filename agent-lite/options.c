@@ -56,7 +56,12 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		{.name = "cgroup", .type = OPT_LIST, .target = &o->cgroups, .arg = "PATH",
 		 .help = "only below this cgroup v2 folder", .flag_only = true},
 		{.name = "off-cpu", .type = OPT_FLAG, .target = &o->off_cpu,
-		 .help = "not built yet", .flag_only = true},
+		 .help = "also where threads wait, as a second profile (Linux 5.17)"},
+		{.name = "off-cpu-min", .type = OPT_DURATION_MS, .target = &o->off_cpu_min_ms,
+		 .fallback = "1ms", .arg = "DUR", .help = "leave out shorter waits"},
+		{.name = "unwinder", .type = OPT_STRING, .target = &o->unwinder_text,
+		 .fallback = "auto", .arg = "NAME",
+		 .help = "auto, bpf_loop, tail_call or frame_pointer"},
 		{.name = "upload", .type = OPT_FLAG, .target = &o->upload,
 		 .help = "not built yet", .flag_only = true},
 		{.name = "check", .type = OPT_FLAG, .target = &o->check,
@@ -107,11 +112,9 @@ static int parse_pids(struct options *o, struct err *e)
 
 static int refuse_unbuilt(const struct options *o, struct err *e)
 {
-	const char *name = o->off_cpu ? "--off-cpu" : "--upload";
-
-	if (!o->off_cpu && !o->upload)
+	if (!o->upload)
 		return 0;
-	return err_set(e, ERR_USAGE, "%s: not built yet", name);
+	return err_set(e, ERR_USAGE, "--upload: not built yet");
 }
 
 static bool on_command_line(const struct opt_table *t, const void *target)
@@ -181,6 +184,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	if (refuse_unbuilt(o, e) < 0 || check_values(o, &t, e) < 0 ||
 	    choose_destination(o, &t, e) < 0)
 		return -1;
+	if (sampler_parse_unwinder(o->unwinder_text, &o->unwinder, e) < 0)
+		return -1;
 	return parse_pids(o, e);
 }
 
@@ -200,6 +205,7 @@ void options_deinit(struct options *o)
 	free(o->node);
 	free(o->relabel);
 	free_list(&o->labels);
+	free(o->unwinder_text);
 	free_list(&o->pid_texts);
 	free_list(&o->cgroups);
 	free(o->files);

@@ -6,6 +6,7 @@
 #ifndef AGENT_OPTIONS_H
 #define AGENT_OPTIONS_H
 
+#include "agent-lite/sampler.h"
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -31,8 +32,11 @@ struct options {
 	char **files; /* operands (the strings are argv's); with from_samples only */
 	size_t file_count;
 	uint32_t *pids; /* of pid_texts */
-	/* accepted, so that they can say that they are not there yet */
 	bool off_cpu;
+	uint64_t off_cpu_min_ms;
+	char *unwinder_text;
+	enum sampler_unwinder unwinder;
+	/* accepted, so that they can say that they are not there yet */
 	bool upload;
 };
 

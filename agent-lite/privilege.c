@@ -33,7 +33,7 @@ static bool has_cap(int cap)
 	return capabilities_get(CAPABILITIES_EFFECTIVE, &caps, &ignored) == 0 && caps >> cap & 1;
 }
 
-static bool kernel_is_new_enough(char release[static 65])
+bool privilege_kernel_is(unsigned major, unsigned minor, char release[static 65])
 {
 	struct utsname u;
 	struct str rest, major_text, minor_text;
@@ -48,7 +48,7 @@ static bool kernel_is_new_enough(char release[static 65])
 	minor_text.n = strspn(minor_text.p, "0123456789");
 	if (!str_to_u64(major_text, 1000, &major_n) || !str_to_u64(minor_text, 1000, &minor_n))
 		return true;
-	return major_n > KERNEL_MAJOR || (major_n == KERNEL_MAJOR && minor_n >= KERNEL_MINOR);
+	return major_n > major || (major_n == major && minor_n >= minor);
 }
 
 static bool file_says(const char *path, const char *word)
@@ -92,7 +92,7 @@ static void look_at_kernel(struct requirement *all, size_t *n)
 	const struct requirement lockdown = {"lockdown", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT,
 					     ""};
 	char release[65] = "?";
-	bool new_enough = kernel_is_new_enough(release);
+	bool new_enough = privilege_kernel_is(KERNEL_MAJOR, KERNEL_MINOR, release);
 	bool has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
 	int why = errno;
 

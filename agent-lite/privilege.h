@@ -26,6 +26,11 @@ struct requirement {
 
 enum { REQUIREMENTS_MAX = 16 };
 
+/*
+ * Is this kernel MAJOR.MINOR or newer? True when it does not say. release: its own text, untouched
+ * where it does not tell.
+ */
+bool privilege_kernel_is(unsigned major, unsigned minor, char release[static 65]);
 /* All of them, most basic first. Returns how many. */
 size_t privilege_look(struct requirement ret[static REQUIREMENTS_MAX]);
 /* One line each: "ok       CAP_BPF", "missing  BTF: …". True when nothing is missing. */

@@ -1,182 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/process.h"
 
-#include "base/buf.h"
+#include "agent-lite/mapping_insert.h"
+#include "agent-lite/process_scan.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/io.h"
 #include "base/mem.h"
 
-#include <ctype.h>
-#include <stdio.h>
-#include <unistd.h>
+#include <time.h>
 
 enum {
-	PROC_PATH = 2 * MAPPING_PATH_MAX,
-	MAPS_MAX = 16 << 20, // bytes of /proc/PID/maps
-	SMALL_FILE_MAX = 64 << 10,
 	RESCAN_PAUSE_MS = 1000,
 	RESCAN_PAUSE_MAX_MS = 16 * 1000,
 	RESCAN_ALWAYS_MS = 60 * 1000,
-	STAT_START_FIELD = 22,
+	// Where events tell of what is mapped, scans find little: what was unmapped or moved.
+	RESCAN_TRACKED_FACTOR = 10,
+	EXITED_MS = 2000, // two ticks: samples come later than events
+	BEFORE_MS = 1000,
 };
 
+#define NS_PER_MS 1000000u
 #define NS_PER_S 1000000000u
-
-/* ---- what /proc says ------------------------------------------------------------------------- */
-
-bool process_start_ticks(struct str stat_text, uint64_t *ret)
-{
-	const char *paren = stat_text.n ? memrchr(stat_text.p, ')', stat_text.n) : NULL;
-	struct str field;
-
-	// The name, field 2, is in parentheses and may hold anything.
-	if (!paren)
-		return false;
-	stat_text = str_skip(stat_text, (size_t)(paren - stat_text.p) + 2);
-	for (int i = 3; str_next(&stat_text, ' ', &field); i++) {
-		if (i == STAT_START_FIELD)
-			return str_to_u64(field, UINT64_MAX, ret);
-	}
-	return false;
-}
-
-bool process_container_id(struct str text, char ret[static CONTAINER_ID])
-{
-	const size_t digits = CONTAINER_ID - 1;
-	size_t run = 0;
-	bool found = false;
-
-	for (size_t i = 0; i <= text.n; i++) {
-		if (i < text.n && isxdigit((unsigned char)text.p[i])) {
-			run++;
-			continue;
-		}
-		if (run == digits) {
-			memcpy(ret, text.p + i - digits, digits);
-			ret[digits] = 0;
-			found = true;
-		}
-		run = 0;
-	}
-	return found;
-}
-
-static int read_proc(const struct processes *ps, uint64_t pid, const char *name, struct buf *b)
-{
-	char path[PROC_PATH];
-	struct err ignored;
-
-	snprintf(path, sizeof(path), "%s/%llu/%s", ps->proc, (unsigned long long)pid, name);
-	return io_read_file(path, b, &ignored);
-}
-
-/* Is the PID still the process that was sampled? */
-static bool is_same_process(const struct processes *ps, const struct process_key *key)
-{
-	_cleanup_(buf_deinit) struct buf b = BUF_INIT(SMALL_FILE_MAX);
-	uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
-	uint64_t ticks;
-
-	if (key->start_ns == 0)
-		return true;
-	if (read_proc(ps, key->pid, "stat", &b) < 0 || !process_start_ticks(buf_str(&b), &ticks))
-		return false;
-	return ticks == key->start_ns / (NS_PER_S / hz);
-}
-
-/* ---- modules of mappings --------------------------------------------------------------------- */
-
-/*
- * map_files is the very file that is mapped, whatever became of its name, but needs
- * CAP_CHECKPOINT_RESTORE. Next the path as the process sees it; last, for a process that ended
- * since its maps were read, the path as we see it.
- */
-static int open_mapped_file(const struct processes *ps, uint64_t pid, const struct mapping *m)
-{
-	char path[PROC_PATH];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%llu/map_files/%llx-%llx", ps->proc,
-		 (unsigned long long)pid, (unsigned long long)m->start, (unsigned long long)m->end);
-	fd = module_open(path);
-	if (fd >= 0 || m->deleted)
-		return fd;
-	snprintf(path, sizeof(path), "%s/%llu/root%s", ps->proc, (unsigned long long)pid, m->path);
-	fd = module_open_mapped(path, m, false);
-	return fd >= 0 ? fd : module_open_mapped(m->path, m, true);
-}
-
-static int set_module(struct processes *ps, uint64_t pid, struct mapping *m, struct err *e)
-{
-	_cleanup_close_ int fd = m->kind == MAPPING_FILE ? open_mapped_file(ps, pid, m) : -1;
-
-	ps->stats.files_unopened += m->kind == MAPPING_FILE && fd < 0;
-	return module_cache_of_mapping(ps->modules, m, fd, &m->module, e);
-}
-
-static bool same_mapping(const struct mapping *a, const struct mapping *b)
-{
-	return a->start == b->start && a->end == b->end && a->offset == b->offset &&
-	       a->device == b->device && a->inode == b->inode && a->kind == b->kind;
-}
-
-static int set_modules(struct processes *ps, uint64_t pid, struct mappings *now,
-		       const struct mappings *before, struct err *e)
-{
-	for (size_t i = 0; i < now->n; i++) {
-		struct mapping *m = &now->items[i];
-		const struct mapping *old = mappings_find(before, m->start);
-
-		if (old && old->module && same_mapping(old, m))
-			m->module = module_ref(old->module);
-		else if (set_module(ps, pid, m, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* ---- scanning -------------------------------------------------------------------------------- */
-
-/* A process that has ended keeps what is known of it. */
-static int scan(struct processes *ps, struct process *p, struct err *e)
-{
-	_cleanup_(buf_deinit) struct buf maps = BUF_INIT(MAPS_MAX);
-	_cleanup_(module_release_mappings) struct mappings now = MAPPINGS_INIT;
-	struct mappings before;
-
-	ps->stats.scans++;
-	p->scanned_ms = clock_mono_ms();
-	if (read_proc(ps, p->key.pid, "maps", &maps) < 0 || maps.n == 0 ||
-	    !is_same_process(ps, &p->key)) {
-		p->gone = true;
-		return 0;
-	}
-	if (mappings_parse(&now, buf_str(&maps), e) < 0 ||
-	    set_modules(ps, p->key.pid, &now, &p->mappings, e) < 0)
-		return -1;
-	ps->stats.mappings_dropped += now.dropped;
-	before = p->mappings;
-	p->mappings = now;
-	now = before;
-	if (ps->listener.changed)
-		ps->listener.changed(ps->listener.ctx, p);
-	return 0;
-}
-
-static void read_container(struct processes *ps, struct process *p)
-{
-	_cleanup_(buf_deinit) struct buf b = BUF_INIT(SMALL_FILE_MAX);
-
-	if (read_proc(ps, p->key.pid, "cgroup", &b) == 0)
-		process_container_id(buf_str(&b), p->container);
-}
+#define BORN_TOLERANCE_NS NS_PER_S
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-static struct str key_bytes(const struct process_key *key)
+static struct str key_bytes(const uint64_t *pid)
 {
-	return (struct str){(const char *)key, sizeof(*key)};
+	return (struct str){(const char *)pid, sizeof(*pid)};
 }
 
 static void process_free(struct process *p)
@@ -184,21 +35,34 @@ static void process_free(struct process *p)
 	if (!p)
 		return;
 	module_release_mappings(&p->mappings);
+	module_release_mappings(&p->before);
 	free(p);
 }
 DEFINE_CLEANUP(struct process *, process_free)
 
-/* Frees a process that the listener may have been told of. */
+void process_tell(struct processes *ps, struct process *p)
+{
+	p->told = true;
+	if (ps->listener.changed)
+		ps->listener.changed(ps->listener.ctx, p);
+}
+
+void process_untell(struct processes *ps, struct process *p)
+{
+	if (p->told && ps->listener.forgotten)
+		ps->listener.forgotten(ps->listener.ctx, p);
+	p->told = false;
+}
+
 static void forget(struct processes *ps, struct process *p)
 {
-	if (ps->listener.forgotten)
-		ps->listener.forgotten(ps->listener.ctx, p);
+	process_untell(ps, p);
 	process_free(p);
 }
 
 void processes_init(struct processes *ps, struct module_cache *modules, const char *proc)
 {
-	*ps = (struct processes){.by_key = MAP_INIT, .modules = modules, .proc = proc};
+	*ps = (struct processes){.by_pid = MAP_INIT, .modules = modules, .proc = proc};
 }
 
 void processes_deinit(struct processes *ps)
@@ -207,74 +71,245 @@ void processes_deinit(struct processes *ps)
 	struct str key;
 	void *p;
 
-	while (map_next(&ps->by_key, &pos, &key, &p))
+	while (map_next(&ps->by_pid, &pos, &key, &p))
 		forget(ps, p);
-	map_deinit(&ps->by_key);
+	map_deinit(&ps->by_pid);
+	free(ps->touched);
+	ps->touched = NULL;
 }
 
-void processes_expire(struct processes *ps, uint64_t idle_ms)
+struct process *processes_find(const struct processes *ps, uint64_t pid)
+{
+	return map_get(&ps->by_pid, key_bytes(&pid));
+}
+
+/* ---- going ----------------------------------------------------------------------------------- */
+
+typedef bool is_over_fn(const struct process *p, uint64_t now, uint64_t idle_ms);
+
+static bool is_idle(const struct process *p, uint64_t now, uint64_t idle_ms)
+{
+	return now - p->used_ms >= idle_ms;
+}
+
+static bool is_idle_unsampled(const struct process *p, uint64_t now, uint64_t idle_ms)
+{
+	return !p->sampled && is_idle(p, now, idle_ms);
+}
+
+static bool has_ended(const struct process *p, uint64_t now, uint64_t idle_ms)
+{
+	return p->exit_ms && now - p->exit_ms >= idle_ms && is_idle(p, now, idle_ms);
+}
+
+static void forget_all(struct processes *ps, is_over_fn *is_over, uint64_t idle_ms)
 {
 	uint64_t now = clock_mono_ms();
 	size_t pos = 0;
 	struct str key;
 	void *value;
 
-	while (map_next(&ps->by_key, &pos, &key, &value)) {
+	while (map_next(&ps->by_pid, &pos, &key, &value)) {
 		struct process *p = value;
 
-		if (now - p->used_ms < idle_ms)
+		if (!is_over(p, now, idle_ms))
 			continue;
-		map_del(&ps->by_key, key);
+		map_del(&ps->by_pid, key);
 		forget(ps, p);
 	}
 }
 
-static void make_room(struct processes *ps)
+void processes_expire(struct processes *ps, uint64_t idle_ms)
 {
-	size_t before = ps->by_key.n;
-
-	for (uint64_t idle_ms = 30 * 1000; ps->by_key.n >= PROCESSES_MAX; idle_ms /= 4)
-		processes_expire(ps, idle_ms);
-	ps->stats.evicted += before - ps->by_key.n;
+	forget_all(ps, is_idle, idle_ms);
 }
 
-static int add_process(struct processes *ps, const struct process_key *key, struct process **ret,
-		       struct err *e)
+void processes_reap(struct processes *ps)
+{
+	uint64_t now = clock_mono_ms();
+	size_t pos = 0;
+	struct str key;
+	void *value;
+
+	forget_all(ps, has_ended, EXITED_MS);
+	while (map_next(&ps->by_pid, &pos, &key, &value)) {
+		struct process *p = value;
+
+		if (p->before.n > 0 && now - p->exec_ms >= BEFORE_MS)
+			module_release_mappings(&p->before);
+	}
+}
+
+/* Those go first that nobody asked for. */
+static void make_room(struct processes *ps)
+{
+	size_t before = ps->by_pid.n;
+
+	forget_all(ps, has_ended, 0);
+	for (uint64_t idle_ms = 30 * 1000; ps->by_pid.n >= PROCESSES_MAX; idle_ms /= 4) {
+		forget_all(ps, is_idle_unsampled, idle_ms);
+		if (ps->by_pid.n >= PROCESSES_MAX)
+			forget_all(ps, is_idle, idle_ms);
+	}
+	ps->stats.evicted += before - ps->by_pid.n;
+}
+
+/* ---- coming ---------------------------------------------------------------------------------- */
+
+int processes_add(struct processes *ps, uint64_t pid, struct process **ret, struct err *e)
 {
 	_cleanup_(process_freep) struct process *p = mem_zalloc(sizeof(*p));
+	void *old = NULL;
 
 	if (!p)
 		return err_nomem(e);
-	p->key = *key;
+	p->key.pid = pid;
 	p->mappings = MAPPINGS_INIT;
+	p->before = MAPPINGS_INIT;
 	p->rescan_pause_ms = RESCAN_PAUSE_MS;
-	if (scan(ps, p, e) < 0)
-		return -1;
-	if (p->gone)
-		ps->stats.gone++;
-	else
-		read_container(ps, p);
-	if (ps->by_key.n >= PROCESSES_MAX)
+	p->used_ms = clock_mono_ms();
+	if (ps->by_pid.n >= PROCESSES_MAX)
 		make_room(ps);
-	if (map_set(&ps->by_key, key_bytes(key), p, NULL) < 0)
+	if (map_set(&ps->by_pid, key_bytes(&pid), p, &old) < 0)
 		return err_nomem(e);
+	if (old)
+		forget(ps, old);
 	*ret = steal_ptr(p);
 	return 0;
+}
+
+/* CLOCK_BOOTTIME - CLOCK_MONOTONIC: the time this host was suspended. */
+static uint64_t suspended_ns(void)
+{
+	struct timespec boot, mono;
+
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return (uint64_t)(boot.tv_sec - mono.tv_sec) * NS_PER_S + (uint64_t)boot.tv_nsec -
+	       (uint64_t)mono.tv_nsec;
+}
+
+/* Is what was forked then what the sample says started then? */
+static bool was_born_at(const struct process *p, uint64_t start_ns)
+{
+	int64_t late;
+
+	if (p->born_ns == 0 || start_ns == 0)
+		return true;
+	late = (int64_t)(p->born_ns + suspended_ns() - start_ns);
+	return late > -(int64_t)BORN_TOLERANCE_NS && late < (int64_t)BORN_TOLERANCE_NS;
+}
+
+/*
+ * Is p's image the key's, or the one that replaced it a moment ago? Events tell of execve() before
+ * its count grows, and what they miss they say.
+ */
+static bool is_image_of(const struct process *p, const struct process_key *key)
+{
+	if (!p->keyed)
+		return was_born_at(p, key->start_ns);
+	return p->key.start_ns == key->start_ns &&
+	       (p->complete || key->exec_id <= p->key.exec_id);
+}
+
+/*
+ * Nobody told of its mappings and it has ended. A child that was forked and has not called execve()
+ * has its parent's, who may be there still.
+ */
+static int inherit(struct processes *ps, struct process *p, struct err *e)
+{
+	struct process *parent = processes_find(ps, p->ppid);
+	uint64_t pid = p->key.pid;
+
+	if (p->ppid == 0)
+		return 0;
+	if (!parent && (processes_add(ps, p->ppid, &parent, e) < 0 ||
+			process_scan(ps, parent, e) < 0))
+		return -1;
+	// Making room for the parent may have taken the child.
+	if (processes_find(ps, pid) != p || parent->mappings.n == 0)
+		return 0;
+	if (mappings_copy(&p->mappings, &parent->mappings, e) < 0)
+		return -1;
+	p->unresolved = parent->unresolved;
+	p->gone = false;
+	ps->stats.inherited++;
+	return 0;
+}
+
+/* The first sample of a process. */
+static int meet(struct processes *ps, struct process *p, struct err *e)
+{
+	p->sampled = true;
+	if (!p->complete && process_scan(ps, p, e) < 0)
+		return -1;
+	if (p->gone && inherit(ps, p, e) < 0)
+		return -1;
+	ps->stats.gone += p->gone;
+	return 0;
+}
+
+/* The listener compares keys where it has one: what it was told under another is void. */
+static void set_key(struct processes *ps, struct process *p, const struct process_key *key)
+{
+	if (p->keyed)
+		process_untell(ps, p);
+	p->key = *key;
+	p->keyed = true;
+}
+
+static int meet_key(struct processes *ps, const struct process_key *key, struct process **ret,
+		    struct err *e)
+{
+	struct process *p = processes_find(ps, key->pid);
+
+	if ((!p || !is_image_of(p, key)) && processes_add(ps, key->pid, &p, e) < 0)
+		return -1;
+	if (!p->keyed || key->exec_id > p->key.exec_id)
+		set_key(ps, p, key);
+	*ret = p;
+	return p->sampled ? 0 : meet(ps, p, e);
+}
+
+/* Since when what is known is known. */
+static uint64_t known_since_ns(const struct process *p)
+{
+	return MAX(p->scanned_ns, p->known_ns);
+}
+
+static bool is_scan_due(const struct processes *ps, const struct process *p)
+{
+	uint64_t since_ms = p->used_ms - MIN(p->used_ms, p->scanned_ns / NS_PER_MS);
+	uint64_t pause_ms = ps->tracked ? RESCAN_ALWAYS_MS * RESCAN_TRACKED_FACTOR
+					: RESCAN_ALWAYS_MS;
+
+	if (p->gone || p->exit_ms)
+		return false;
+	if (ps->doubt_ns > known_since_ns(p))
+		return true;
+	return p->scanned_ns > 0 && since_ms >= pause_ms;
 }
 
 int processes_get(struct processes *ps, const struct process_key *key, struct process **ret,
 		  struct err *e)
 {
-	struct process *p = map_get(&ps->by_key, key_bytes(key));
+	struct process *p;
 
-	if (!p && add_process(ps, key, &p, e) < 0)
+	if (meet_key(ps, key, &p, e) < 0)
 		return -1;
 	p->used_ms = clock_mono_ms();
-	if (!p->gone && p->used_ms - p->scanned_ms >= RESCAN_ALWAYS_MS && scan(ps, p, e) < 0)
+	if (is_scan_due(ps, p) && process_scan(ps, p, e) < 0)
 		return -1;
+	if (p->unresolved || (!p->told && !p->gone)) {
+		if (process_resolve(ps, p, e) < 0)
+			return -1;
+		process_tell(ps, p);
+	}
 	*ret = p;
 	return 0;
 }
+
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 static bool all_mapped(const struct process *p, const uint64_t *addresses, size_t n)
 {
@@ -289,10 +324,13 @@ static bool all_mapped(const struct process *p, const uint64_t *addresses, size_
 static int rescan_after_miss(struct processes *ps, struct process *p, const uint64_t *addresses,
 			     size_t n, struct err *e)
 {
-	if (p->gone || clock_mono_ms() - p->scanned_ms < p->rescan_pause_ms ||
+	uint64_t pause_ms = p->rescan_pause_ms * (p->complete ? RESCAN_TRACKED_FACTOR : 1);
+
+	if (p->gone || p->exit_ms ||
+	    clock_mono_ms() < known_since_ns(p) / NS_PER_MS + pause_ms ||
 	    all_mapped(p, addresses, n))
 		return 0;
-	if (scan(ps, p, e) < 0)
+	if (process_scan(ps, p, e) < 0)
 		return -1;
 	if (all_mapped(p, addresses, n))
 		p->rescan_pause_ms = RESCAN_PAUSE_MS;
@@ -301,16 +339,32 @@ static int rescan_after_miss(struct processes *ps, struct process *p, const uint
 	return 0;
 }
 
+/*
+ * While execve() is under way, and the new image has not run yet, the registers are still those of
+ * the old one, which is not mapped any more.
+ */
+static bool is_of_before(const struct process *p, uint64_t leaf)
+{
+	return p->before.n > 0 && !mappings_find(&p->mappings, leaf) &&
+	       mappings_find(&p->before, leaf);
+}
+
 int processes_frames(struct processes *ps, struct process *p, const uint64_t *addresses, size_t n,
 		     struct frame *ret, size_t *ret_n, struct err *e)
 {
 	struct module *unknown = module_cache_special(ps->modules, MODULE_UNKNOWN);
+	const struct mappings *in = &p->mappings;
 	size_t got;
 
-	// Before the first answer: a scan may release the modules of the old mappings.
-	if (rescan_after_miss(ps, p, addresses, n, e) < 0)
+	if (n > 0 && is_of_before(p, addresses[0])) {
+		if (process_resolve_before(ps, p, e) < 0)
+			return -1;
+		in = &p->before;
+	} else if (rescan_after_miss(ps, p, addresses, n, e) < 0) {
+		// Before the first answer: a scan may release the modules of the old mappings.
 		return -1;
-	got = module_frames(&p->mappings, unknown, addresses, n, !p->gone, ret);
+	}
+	got = module_frames(in, unknown, addresses, n, !p->gone, ret);
 	ps->stats.stacks_cut += got < n;
 	ps->stats.leaves_unmapped += got > 0 && ret[0].module == unknown;
 	*ret_n = got;

@@ -4,6 +4,7 @@
 #include "agent-lite/privilege.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 
@@ -28,14 +29,23 @@ enum {
 	RING_BYTES_BIG = 8 << 20,
 	BIG_HOST_CPUS = 16,
 	CPUS_MAX = 4096,
+	PARKED_THREADS = 1024,		// 2 MiB, with --off-cpu only
+	WALKS_PER_S = 100,		// of waiting threads, on each CPU
+	KERNEL_STACK_BYTES = 16 << 10, // THREAD_SIZE of x86-64 and, with 4 KiB pages, of arm64
 };
+
+#define PROBABILITY_ONE 4294967296.0 // bpf/off_cpu.h
+#define PROBABILITY_MIN (1.0 / (1 << 14))
 
 struct sampler {
 	struct profile *bpf;
 	struct ring_buffer *ring;
 	struct bpf_link **links; /* by CPU; NULL: not attached */
 	size_t cpu_count;	 /* possible CPUs */
+	enum sampler_unwinder unwinder; /* the one that was loaded */
 	unsigned hz;
+	struct bpf_link *switches; /* NULL: without --off-cpu */
+	uint64_t paced_ms, parked;   /* when sampler_pace() last looked, and what it saw */
 	sampler_fn *fn;
 	void *ctx;
 	struct err *drain_err; /* during sampler_drain() only */
@@ -64,7 +74,7 @@ bool sampler_parse_cpus(struct str list, bool *online, size_t n)
 	return true;
 }
 
-static int read_online(bool *online, size_t n, struct err *e)
+int sampler_online_cpus(bool *online, size_t n, struct err *e)
 {
 	static const char path[] = "/sys/devices/system/cpu/online";
 	_cleanup_(buf_deinit) struct buf b = BUF_INIT(64 << 10);
@@ -89,6 +99,18 @@ static int open_event(unsigned hz, size_t cpu)
 	return (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
+static struct bpf_program *entry_program(const struct sampler *s)
+{
+	switch (s->unwinder) {
+	case SAMPLER_LOOP:
+		return s->bpf->progs.profile_loop;
+	case SAMPLER_TAIL:
+		return s->bpf->progs.profile_tail;
+	default:
+		return s->bpf->progs.profile_frame_pointer;
+	}
+}
+
 static int attach_cpu(struct sampler *s, size_t cpu, struct err *e)
 {
 	_cleanup_close_ int fd = open_event(s->hz, cpu);
@@ -97,7 +119,7 @@ static int attach_cpu(struct sampler *s, size_t cpu, struct err *e)
 		return 0; // went offline meanwhile
 	if (fd < 0)
 		return privilege_explain(errno, "opening a clock event with perf_event_open", e);
-	s->links[cpu] = bpf_program__attach_perf_event(s->bpf->progs.profile_sample, fd);
+	s->links[cpu] = bpf_program__attach_perf_event(entry_program(s), fd);
 	if (!s->links[cpu])
 		return privilege_explain(errno, "attaching the BPF program to a clock event", e);
 	fd = -1; // the link owns it now
@@ -110,7 +132,7 @@ int sampler_follow_cpus(struct sampler *s, struct err *e)
 
 	if (!online)
 		return err_nomem(e);
-	if (read_online(online, s->cpu_count, e) < 0)
+	if (sampler_online_cpus(online, s->cpu_count, e) < 0)
 		return -1;
 	for (size_t cpu = 0; cpu < s->cpu_count; cpu++) {
 		if (!online[cpu] && s->links[cpu]) {
@@ -159,23 +181,79 @@ static int set_cgroups(struct sampler *s, const struct sampler_config *config, s
 	return 0;
 }
 
-static int load(struct sampler *s, const struct sampler_config *config, struct err *e)
+/* Those of one unwinder; and without tables no maps for them, which old kernels do not know. */
+static int choose_programs(struct sampler *s, const struct sampler_config *config)
+{
+	bool tables = s->unwinder != SAMPLER_FRAME_POINTER;
+	bool tail = s->unwinder == SAMPLER_TAIL;
+	int r = 0;
+
+	r |= bpf_program__set_autoload(s->bpf->progs.profile_loop, s->unwinder == SAMPLER_LOOP);
+	r |= bpf_program__set_autoload(s->bpf->progs.profile_tail, tail);
+	r |= bpf_program__set_autoload(s->bpf->progs.profile_tail_step, tail);
+	r |= bpf_program__set_autoload(s->bpf->progs.profile_frame_pointer, !tables);
+	r |= bpf_program__set_autoload(s->bpf->progs.profile_switch, config->off_cpu);
+	r |= bpf_map__set_autocreate(s->bpf->maps.parked_threads, config->off_cpu);
+	r |= bpf_map__set_autocreate(s->bpf->maps.tail_programs, tail);
+	r |= bpf_map__set_autocreate(s->bpf->maps.unwind_processes, tables);
+	r |= bpf_map__set_autocreate(s->bpf->maps.unwind_mappings, tables);
+	r |= bpf_map__set_autocreate(s->bpf->maps.unwind_tables, tables);
+	return r;
+}
+
+static int connect_tail_call(struct sampler *s, struct err *e)
+{
+	int fd = bpf_program__fd(s->bpf->progs.profile_tail_step);
+	const uint32_t zero = 0;
+
+	if (bpf_map_update_elem(bpf_map__fd(s->bpf->maps.tail_programs), &zero, &fd, BPF_ANY) < 0)
+		return err_sys(e, errno, "connecting the BPF programs");
+	return 0;
+}
+
+static int load_programs(struct sampler *s, const struct sampler_config *config, struct err *e)
 {
 	uint32_t ring = s->cpu_count > BIG_HOST_CPUS ? RING_BYTES_BIG : RING_BYTES;
+	char release[65];
 
-	libbpf_set_print(ignore_libbpf);
 	s->bpf = profile__open();
 	if (!s->bpf)
 		return privilege_explain(errno, "opening the BPF object", e);
+	if (choose_programs(s, config) < 0)
+		return err_sys(e, errno, "choosing the BPF programs to load");
 	s->bpf->rodata->self_tgid = config->skip_self ? (uint32_t)getpid() : 0;
 	s->bpf->rodata->pid_filter = config->pid_count > 0;
 	s->bpf->rodata->cgroup_count = (uint32_t)config->cgroup_count;
 	s->bpf->rodata->ring_bytes = ring;
-	if (bpf_map__set_max_entries(s->bpf->maps.ring, ring) < 0)
-		return err_sys(e, errno, "setting the size of the ring buffer");
+	s->bpf->rodata->off_cpu_min_ns = config->off_cpu_min_ns;
+	if (bpf_map__set_max_entries(s->bpf->maps.ring, ring) < 0 ||
+	    bpf_map__set_max_entries(s->bpf->maps.parked_threads, PARKED_THREADS) < 0)
+		return err_sys(e, errno, "setting the size of BPF maps");
+	// Since 5.15 there is a helper for the registers that a thread left user space with.
+	s->bpf->rodata->kernel_stack_bytes =
+		privilege_kernel_is(5, 15, release) ? 0 : KERNEL_STACK_BYTES;
 	if (profile__load(s->bpf) < 0)
 		return privilege_explain(errno, "loading the BPF program", e);
-	return 0;
+	return s->unwinder == SAMPLER_TAIL ? connect_tail_call(s, e) : 0;
+}
+
+/* The best that the kernel takes: its version tells less than a trial. */
+static int load(struct sampler *s, const struct sampler_config *config, struct err *e)
+{
+	bool any = config->unwinder == SAMPLER_ANY;
+	enum sampler_unwinder last = any ? SAMPLER_FRAME_POINTER : config->unwinder;
+	int r = -1;
+
+	if (config->off_cpu)
+		last = SAMPLER_LOOP;
+	libbpf_set_print(ignore_libbpf);
+	s->unwinder = any ? SAMPLER_LOOP : config->unwinder;
+	for (; r < 0 && s->unwinder <= last; s->unwinder++) {
+		profile__destroy(s->bpf);
+		r = load_programs(s, config, e);
+	}
+	s->unwinder--;
+	return r;
 }
 
 static int take_record(void *ctx, void *data, size_t size)
@@ -208,6 +286,8 @@ static int check_config(const struct sampler_config *c, struct err *e)
 {
 	if (c->hz < 1 || c->hz > SAMPLER_HZ_MAX)
 		return err_set(e, ERR_USAGE, "--hz must be 1 to %d", SAMPLER_HZ_MAX);
+	if (c->off_cpu && c->unwinder != SAMPLER_ANY && c->unwinder != SAMPLER_LOOP)
+		return err_set(e, ERR_USAGE, "--off-cpu walks stacks by bpf_loop only");
 	if (c->pid_count > PROFILE_PIDS_MAX)
 		return err_set(e, ERR_USAGE, "at most %d --pid", PROFILE_PIDS_MAX);
 	if (c->cgroup_count > PROFILE_CGROUPS_MAX)
@@ -216,6 +296,15 @@ static int check_config(const struct sampler_config *c, struct err *e)
 		if (check_cgroup(c->cgroups[i], e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int attach_switches(struct sampler *s, struct err *e)
+{
+	s->switches = bpf_program__attach_trace(s->bpf->progs.profile_switch);
+	if (!s->switches)
+		return privilege_explain(errno, "attaching to context switches (--off-cpu)", e);
+	s->paced_ms = clock_mono_ms();
 	return 0;
 }
 
@@ -234,6 +323,8 @@ static int start(struct sampler *s, const struct sampler_config *config, struct 
 	s->ring = ring_buffer__new(bpf_map__fd(s->bpf->maps.ring), take_record, s, NULL);
 	if (!s->ring)
 		return err_sys(e, errno, "mapping the ring buffer");
+	if (config->off_cpu && attach_switches(s, e) < 0)
+		return -1;
 	return sampler_follow_cpus(s, e);
 }
 
@@ -260,6 +351,8 @@ int sampler_new(const struct sampler_config *config, sampler_fn *fn, void *ctx,
 
 void sampler_stop(struct sampler *s)
 {
+	bpf_link__destroy(s->switches); // accepts NULL
+	s->switches = NULL;
 	for (size_t cpu = 0; s->links && cpu < s->cpu_count; cpu++) {
 		bpf_link__destroy(s->links[cpu]); // accepts NULL
 		s->links[cpu] = NULL;
@@ -292,6 +385,34 @@ int sampler_drain(struct sampler *s, struct err *e)
 	return r < 0 ? -1 : 0;
 }
 
+/* ---- pace ----------------------------------------------------------------------------------- */
+
+/* The probability that would have given WALKS_PER_S on each CPU, moved to by half. */
+static uint32_t next_probability(uint32_t now, uint64_t parked, uint64_t aim)
+{
+	double p = ((double)now + 1) / PROBABILITY_ONE;
+	double better = parked > 0 ? p * (double)aim / (double)parked : 2 * p;
+
+	p = (p + better) / 2;
+	p = p > 1 ? 1 : p < PROBABILITY_MIN ? PROBABILITY_MIN : p;
+	return (uint32_t)(p * PROBABILITY_ONE - 1);
+}
+
+void sampler_pace(struct sampler *s)
+{
+	uint64_t now = clock_mono_ms(), ms = now - s->paced_ms;
+	struct sampler_stats stats;
+	uint32_t *p;
+
+	if (!s->switches || ms == 0)
+		return;
+	sampler_stats(s, &stats);
+	p = &s->bpf->data->off_cpu_probability;
+	*p = next_probability(*p, stats.parked - s->parked, WALKS_PER_S * stats.cpus * ms / 1000);
+	s->paced_ms = now;
+	s->parked = stats.parked;
+}
+
 /* ---- figures --------------------------------------------------------------------------------- */
 
 static void sum_counters(const struct sampler *s, struct sampler_stats *ret)
@@ -303,9 +424,60 @@ static void sum_counters(const struct sampler *s, struct sampler_stats *ret)
 		return;
 	for (size_t cpu = 0; cpu < s->cpu_count; cpu++) {
 		ret->samples += all[cpu].samples;
+		ret->parked += all[cpu].parked;
 		ret->lost += all[cpu].lost;
 		ret->filtered += all[cpu].filtered;
 	}
+}
+
+/* A run that went on in another program counts there. */
+static void add_tail_steps(const struct sampler *s, struct sampler_stats *ret)
+{
+	int fd = bpf_program__fd(s->bpf->progs.profile_tail_step);
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+		return;
+	ret->run_ns += info.run_time_ns;
+	ret->verified_instructions += info.verified_insns;
+}
+
+static const char *const unwinder_names[SAMPLER_UNWINDER_COUNT] = {
+	[SAMPLER_ANY] = "auto",
+	[SAMPLER_LOOP] = "bpf_loop",
+	[SAMPLER_TAIL] = "tail_call",
+	[SAMPLER_FRAME_POINTER] = "frame_pointer",
+};
+
+int sampler_parse_unwinder(const char *name, enum sampler_unwinder *ret, struct err *e)
+{
+	for (int i = 0; i < SAMPLER_UNWINDER_COUNT; i++) {
+		if (strcmp(name, unwinder_names[i]) == 0) {
+			*ret = (enum sampler_unwinder)i;
+			return 0;
+		}
+	}
+	return err_set(e, ERR_USAGE,
+		       "--unwinder %s: give auto, bpf_loop, tail_call or frame_pointer", name);
+}
+
+enum sampler_unwinder sampler_unwinder(const struct sampler *s, const char **ret_name)
+{
+	*ret_name = unwinder_names[s->unwinder];
+	return s->unwinder;
+}
+
+bool sampler_unwind_maps(const struct sampler *s, struct unwind_maps *ret)
+{
+	if (s->unwinder == SAMPLER_FRAME_POINTER)
+		return false;
+	*ret = (struct unwind_maps){
+		.processes = bpf_map__fd(s->bpf->maps.unwind_processes),
+		.mappings = bpf_map__fd(s->bpf->maps.unwind_mappings),
+		.tables = bpf_map__fd(s->bpf->maps.unwind_tables),
+	};
+	return true;
 }
 
 void sampler_stats(const struct sampler *s, struct sampler_stats *ret)
@@ -317,10 +489,12 @@ void sampler_stats(const struct sampler *s, struct sampler_stats *ret)
 	sum_counters(s, ret);
 	for (size_t cpu = 0; cpu < s->cpu_count; cpu++)
 		ret->cpus += s->links[cpu] != NULL;
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(s->bpf->progs.profile_sample), &info, &size) ==
-	    0) {
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(entry_program(s)), &info, &size) == 0) {
 		ret->timed = info.run_cnt > 0;
 		ret->run_count = info.run_cnt;
 		ret->run_ns = info.run_time_ns;
+		ret->verified_instructions = info.verified_insns;
 	}
+	if (s->unwinder == SAMPLER_TAIL)
+		add_tail_steps(s, ret);
 }

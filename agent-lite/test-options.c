@@ -111,9 +111,25 @@ static void mistakes_are_named(void **state)
 static void what_is_not_built_says_so(void **state)
 {
 	(void)state;
-	assert_refused("--stdout --off-cpu", "--off-cpu: not built yet");
 	assert_refused("--stdout --upload", "--upload: not built yet");
 	assert_refused("--server http://x --spool-size 4k", "--spool-size");
+}
+
+static void unwinders_go_by_their_names(void **state)
+{
+	struct options o;
+	struct err e;
+
+	(void)state;
+	assert_ok(parse(&o, "--stdout", &e));
+	assert_int_equal(o.unwinder, SAMPLER_ANY);
+	assert_false(o.off_cpu);
+	options_deinit(&o);
+	assert_ok(parse(&o, "--stdout --unwinder tail_call --off-cpu --off-cpu-min 5ms", &e));
+	assert_int_equal(o.unwinder, SAMPLER_TAIL);
+	assert_int_equal(o.off_cpu_min_ms, 5);
+	options_deinit(&o);
+	assert_refused("--stdout --unwinder magic", "--unwinder magic: give auto, bpf_loop");
 }
 
 static void dumps_are_operands(void **state)
@@ -162,6 +178,7 @@ int main(void)
 		cmocka_unit_test(the_environment_names_the_server),
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(what_is_not_built_says_so),
+		cmocka_unit_test(unwinders_go_by_their_names),
 		cmocka_unit_test(dumps_are_operands),
 		cmocka_unit_test(check_needs_no_destination),
 		cmocka_unit_test(help_fits_the_screen),

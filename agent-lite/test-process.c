@@ -3,7 +3,7 @@
  * The process table over a made-up /proc for what must be exact, and over the real one for
  * ourselves.
  */
-#include "agent-lite/process.h"
+#include "agent-lite/process_scan.h"
 
 #include "agent-lite/testing.h"
 #include "base/clock.h"
@@ -202,10 +202,10 @@ static void the_idle_are_forgotten(void **state)
 	processes_init(&ps, modules, proc);
 	frame_of(&ps, &key, 0x1000);
 	processes_expire(&ps, 1000);
-	assert_int_equal(ps.by_key.n, 1);
+	assert_int_equal(ps.by_pid.n, 1);
 	clock_shift_ms(2000);
 	processes_expire(&ps, 1000);
-	assert_int_equal(ps.by_key.n, 0);
+	assert_int_equal(ps.by_pid.n, 0);
 	processes_deinit(&ps);
 }
 
@@ -218,11 +218,11 @@ static void the_table_is_bounded(void **state)
 	(void)state;
 	processes_init(&ps, modules, proc);
 	for (uint64_t i = 0; i < PROCESSES_MAX + 100; i++) {
-		const struct process_key key = {0, i, 999999};
+		const struct process_key key = {0, 1, 1000000 + i};
 
 		assert_ok(processes_get(&ps, &key, &p, &e));
 	}
-	assert_true(ps.by_key.n <= PROCESSES_MAX);
+	assert_true(ps.by_pid.n <= PROCESSES_MAX);
 	assert_true(ps.stats.evicted > 0);
 	processes_deinit(&ps);
 }

@@ -114,15 +114,48 @@ struct rig {
 	struct processes processes;
 	struct kernel_image kernel;
 	struct collector collector;
+	struct unwind_store *tables;
+	struct sampler_stats stats;
 };
 
+static void start_rig(struct rig *rig)
+{
+	struct err e = ERR_INIT;
+
+	*rig = (struct rig){.kernel = {.known = false}};
+	assert_ok(module_cache_new(NULL, &rig->modules, &e));
+	processes_init(&rig->processes, rig->modules, "/proc");
+	collector_init(&rig->collector, &rig->processes, &rig->kernel, true);
+}
+
+static void stop_rig(struct rig *rig)
+{
+	collector_deinit(&rig->collector);
+	processes_deinit(&rig->processes);
+	module_cache_free(rig->modules);
+	unwind_store_free(rig->tables);
+}
+
+static void start_tables(struct rig *rig, const struct sampler *s)
+{
+	struct unwind_maps maps;
+	struct err e = ERR_INIT;
+
+	if (!sampler_unwind_maps(s, &maps))
+		return;
+	assert_ok(unwind_store_new(&maps, &rig->tables, &e));
+	module_cache_set_tables(rig->modules, unwind_store_add, rig->tables);
+	rig->processes.listener = unwind_store_listener(rig->tables);
+	rig->collector.tables = rig->tables;
+}
+
 /* Samples `pid` for a second. False when eBPF is not permitted: the reason has been printed. */
-static bool sample(struct rig *rig, pid_t pid)
+static bool sample(struct rig *rig, pid_t pid, enum sampler_unwinder unwinder)
 {
 	const uint32_t target = (uint32_t)pid;
-	const struct sampler_config config = {.hz = 99, .pids = &target, .pid_count = 1};
+	const struct sampler_config config = {
+		.hz = 99, .pids = &target, .pid_count = 1, .unwinder = unwinder};
 	struct sampler *s;
-	struct sampler_stats stats;
 	struct err e = ERR_INIT;
 
 	if (sampler_new(&config, collector_add, &rig->collector, &s, &e) < 0) {
@@ -130,16 +163,17 @@ static bool sample(struct rig *rig, pid_t pid)
 		assert_true(e.kind == ERR_NO_CAPABILITY || e.kind == ERR_NO_KERNEL_SUPPORT);
 		return false;
 	}
+	start_tables(rig, s);
 	for (int i = 0; i < 10; i++) {
 		usleep(100 * 1000);
 		assert_ok(sampler_drain(s, &e));
 	}
 	sampler_stop(s);
 	assert_ok(sampler_drain(s, &e));
-	sampler_stats(s, &stats);
-	assert_int_equal(stats.lost, 0);
-	assert_int_equal(stats.malformed, 0);
-	assert_int_equal(stats.samples, rig->collector.stats.samples);
+	sampler_stats(s, &rig->stats);
+	assert_int_equal(rig->stats.lost, 0);
+	assert_int_equal(rig->stats.malformed, 0);
+	assert_int_equal(rig->stats.samples, rig->collector.stats.samples);
 	sampler_free(s);
 	return true;
 }
@@ -186,40 +220,78 @@ static void assert_no_names(const struct stacks *st)
 	buf_deinit(&gz);
 }
 
-static void a_busy_function_is_the_leaf(void **state)
+static void look_at_leaves(const struct batch *b)
 {
-	struct rig rig = {.kernel = {.known = false}};
 	uint64_t inner[2], middle[2], in_inner, called;
-	struct err e = ERR_INIT;
-	bool sampled;
-	pid_t pid;
 
-	(void)state;
 	range_of("inner", &inner[0], &inner[1]);
 	range_of("middle", &middle[0], &middle[1]);
-	assert_ok(module_cache_new(NULL, &rig.modules, &e));
-	processes_init(&rig.processes, rig.modules, "/proc");
-	collector_init(&rig.collector, &rig.processes, &rig.kernel, true);
-	pid = start_subject();
-	sampled = sample(&rig, pid);
+	// A second of one CPU, of which other programs may take most.
+	assert_in_range(b->samples, 15, 110);
+	assert_int_equal(b->series_count, 1);
+	in_inner = count_leaves(&b->series[0]->stacks, inner, middle, &called);
+	assert_true(in_inner >= b->samples * 9 / 10);
+	assert_true(called >= in_inner * 9 / 10); // -1 made it point into the call
+	assert_no_names(&b->series[0]->stacks);
+}
+
+static void sample_busy(struct rig *rig, enum sampler_unwinder unwinder)
+{
+	pid_t pid = start_subject();
+	bool sampled;
+
+	start_rig(rig);
+	sampled = sample(rig, pid, unwinder);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	if (sampled) {
-		const struct batch *b = &rig.collector.batch;
-
-		// A second of one CPU, of which other programs may take most.
-		assert_in_range(b->samples, 15, 110);
-		assert_int_equal(b->series_count, 1);
-		in_inner = count_leaves(&b->series[0]->stacks, inner, middle, &called);
-		assert_true(in_inner >= b->samples * 9 / 10);
-		assert_true(called >= in_inner * 9 / 10); // -1 made it point into the call
-		assert_no_names(&b->series[0]->stacks);
+		look_at_leaves(&rig->collector.batch);
+		return;
 	}
-	collector_deinit(&rig.collector);
-	processes_deinit(&rig.processes);
-	module_cache_free(rig.modules);
-	if (!sampled)
-		skip();
+	stop_rig(rig);
+	skip();
+}
+
+static uint64_t complete(const struct rig *rig)
+{
+	const uint64_t *ends = rig->collector.stats.ends;
+
+	return ends[PROFILE_END_ROOT] + ends[PROFILE_END_FRAME_POINTER_ROOT];
+}
+
+static void the_best_unwinder_reaches_the_root(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	sample_busy(&rig, SAMPLER_ANY);
+	assert_true(complete(&rig) >= rig.stats.samples * 97 / 100);
+	assert_true(rig.collector.stats.copies >= 1); // its mappings were not known at the first
+	print_message("verified instructions: %u\n", rig.stats.verified_instructions);
+	assert_in_range(rig.stats.verified_instructions, 1, 50000);
+	stop_rig(&rig);
+}
+
+static void so_do_tail_calls(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	sample_busy(&rig, SAMPLER_TAIL);
+	assert_true(complete(&rig) >= rig.stats.samples * 97 / 100);
+	print_message("verified instructions: %u\n", rig.stats.verified_instructions);
+	assert_in_range(rig.stats.verified_instructions, 1, 300000);
+	stop_rig(&rig);
+}
+
+static void frame_pointers_alone_still_serve(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	sample_busy(&rig, SAMPLER_FRAME_POINTER);
+	assert_int_equal(rig.collector.stats.copies, 0);
+	stop_rig(&rig);
 }
 
 int main(int argc, char **argv)
@@ -228,7 +300,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(cpu_lists_are_read),
 		cmocka_unit_test(senseless_options_are_refused),
 		cmocka_unit_test(cgroups_are_of_version_2),
-		cmocka_unit_test(a_busy_function_is_the_leaf),
+		cmocka_unit_test(the_best_unwinder_reaches_the_root),
+		cmocka_unit_test(so_do_tail_calls),
+		cmocka_unit_test(frame_pointers_alone_still_serve),
 	};
 
 	BE_ELF_CHILD_IF_ASKED(argc, argv);

@@ -17,6 +17,8 @@ struct task_struct {
 	__u64 start_boottime; /* since 5.5 */
 	__u64 self_exec_id;   /* 64 bits since 5.7 */
 	char comm[16];
+	void *stack;
+	int pid; /* of the thread */
 };
 
 #pragma clang attribute pop

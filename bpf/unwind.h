@@ -34,6 +34,8 @@ enum unwind_cfa {
 	UNWIND_CFA_PLT = 5,
 	UNWIND_CFA_SIGNAL = 6, /* sp points at the kernel's signal frame: registers are in it */
 	UNWIND_CFA_END = 7,    /* the outermost frame */
+	/* *(sp + offset) + 8: OpenSSL's hand-written loops, which park their caller's sp there */
+	UNWIND_CFA_SP_DEREF_8 = 8,
 	UNWIND_CFA_COUNT,
 };
 
@@ -44,9 +46,10 @@ enum unwind_cfa {
 enum unwind_saved {
 	UNWIND_SAVED_NONE = 0,	/* still in the register */
 	UNWIND_SAVED_CFA = 1,	/* *(CFA + offset) */
-	UNWIND_SAVED_FP = 2,	/* *(fp + offset) (x86-64, realigned stacks) */
+	UNWIND_SAVED_FP = 2,	/* *(fp + offset): realigned stacks, large frames */
 	UNWIND_SAVED_RA = 3,	/* aarch64: fp untouched, return address at CFA + offset */
 	UNWIND_SAVED_LOST = 4,	/* not to be had; return address as with NONE */
+	UNWIND_SAVED_SP = 5,	/* *(sp + offset): GCC's large frames on aarch64 */
 	UNWIND_SAVED_COUNT,
 };
 
@@ -60,6 +63,30 @@ struct unwind_row {
 struct unwind_page {
 	__u32 first; /* index among the rows of the first whose pc lies in the page */
 	__u32 end;   /* one past the last */
+};
+
+enum {
+	UNWIND_TABLES_MAX = 8192,
+	UNWIND_MAPPINGS_MAX = 1 << 16, /* slots, shared by all processes */
+	UNWIND_PROCESSES_MAX = 8192,
+};
+
+#define UNWIND_NO_TABLE 0xffffffffu
+
+/* One executable mapping; a process's lie side by side, ascending. */
+struct unwind_mapping {
+	__u64 start, end;
+	__u64 bias;  /* run-time address of the table's base */
+	__u32 table; /* UNWIND_NO_TABLE: by frame pointer */
+	__u32 pages; /* of the table */
+};
+
+/* Where a process's mappings are, by its thread group's ID. */
+struct unwind_process {
+	__u64 start_ns; /* as in struct profile_record; 0: not known, whoever has the ID is it */
+	__u64 exec_id;
+	__u32 first_mapping;
+	__u32 mapping_count;
 };
 
 _Static_assert(sizeof(struct unwind_row) == 8, "a row is one slot");

@@ -13,7 +13,7 @@ make -s build/gen/version.h
 # The sources a target needs: its own folders' libraries, recompiled with instrumentation.
 sources() {
 	printf '%s\n' base/*.c symbolizer/*.c symbolizer/indexer/*.c \
-		agent-lite/{elf_ident,mappings,clean_text,samples_file,record}.c \
+		agent-lite/{cfi_*,elf_headers,elf_ident,unwind_rows,unwind_table,mappings,clean_text,samples_file,record}.c \
 		agent-lite/{cgroup_name,otel_env,labels,relabel}.c debuginfod/protocol.c \
 		server/{target,negotiate}.c |
 		grep -vE '/(test|bench)-|/main\.c$'

@@ -43,6 +43,11 @@ banned() {
 	[ -z "$out" ] || { echo "$out"; return 1; }
 }
 
+# Its tests have libdw as their oracle; the agent itself reads call frames alone.
+agent_without_libdw() {
+	! readelf -d build/unhex-agent | grep -E 'NEEDED.*lib(dw|elf)\.so'
+}
+
 headers_alone() {
 	local bad=0 h
 	for h in $(git ls-files '*.h' | grep -vE '^bpf/|^tests/'); do
@@ -50,6 +55,11 @@ headers_alone() {
 			{ echo "$h does not compile alone"; bad=1; }
 	done
 	return $bad
+}
+
+# The kernel side for the other architecture, which the build does not make.
+bpf_for_arm64() {
+	make -s BUILD=build/arm64 BPF_ARCH=arm64 BPF_INCLUDE=/usr/aarch64-linux-gnu/include build/arm64/bpf/profile.bpf.o
 }
 
 # From nothing: objects of an earlier run, or of other flags, would not be looked at again. A warning is an
@@ -63,6 +73,12 @@ check layers ci/check-layers.py
 check "SPDX line in every file" spdx
 check "no banned functions" banned
 check "sizes of files and functions" ci/check-sizes.py
+check "BPF programs compile for arm64" bpf_for_arm64
+if [ -e build/unhex-agent ]; then
+	check "unhex-agent is linked without libdw" agent_without_libdw
+else
+	skip "unhex-agent is linked without libdw" "not built"
+fi
 if [ "${1:-quick}" = all ]; then
 	check "headers compile alone" headers_alone
 	if command -v shellcheck >/dev/null; then

@@ -219,7 +219,7 @@ int app_start(const struct config *c, struct app **ret, struct err *e)
 	raise_file_limit();
 	if (lock_data_dir(a, e) || open_catalog(a, e) || open_blobs(a, e) || open_results(a, e) ||
 	    start_upstream(a, e) || start_binaries(a, e) || start_profiles(a, e) ||
-	    start_http(a, e)) {
+	    leases_new(c->wanted_lease_ms, &a->leases, e) || start_http(a, e)) {
 		app_stop(a);
 		return -1;
 	}
@@ -239,6 +239,7 @@ void app_stop(struct app *a)
 	if (a->http && !http_drain(a->http, a->config->drain_timeout_ms))
 		binaries_stop(a->binaries);
 	http_stop(a->http);
+	leases_free(a->leases);
 	if (a->profiles)
 		profiles_free(a->profiles);
 	if (a->push_log)

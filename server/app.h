@@ -15,6 +15,7 @@
 #include "server/binaries.h"
 #include "server/config.h"
 #include "server/http.h"
+#include "server/leases.h"
 #include "server/profiles.h"
 #include "server/request.h"
 #include "store/blob.h"
@@ -31,6 +32,7 @@ struct app {
 	struct results *results;
 	struct upstream *upstream;
 	struct binaries *binaries;
+	struct leases *leases;
 	struct push_log *push_log;
 	struct profile_dir *profile_dir;
 	struct profiles *profiles;

@@ -11,6 +11,7 @@ static const struct {
 	{"push", SCOPE_PUSH},
 	{"upload", SCOPE_UPLOAD},
 	{"admin", SCOPE_ADMIN},
+	{"agent", SCOPE_AGENT},
 };
 
 int auth_scopes_parse(struct str text, unsigned *ret, struct err *e)
@@ -28,12 +29,12 @@ int auth_scopes_parse(struct str text, unsigned *ret, struct err *e)
 			return err_set(e, ERR_USAGE,
 				       "'" STR_FMT
 				       "' is not a scope, or named twice; scopes are read, "
-				       "push, upload, admin",
+				       "push, upload, admin, agent",
 				       STR_ARG(word));
 	}
 	if (!found)
 		return err_set(e, ERR_USAGE,
-			       "no scope given; scopes are read, push, upload, admin");
+			       "no scope given; scopes are read, push, upload, admin, agent");
 	*ret = found;
 	return 0;
 }
@@ -99,7 +100,14 @@ static bool bearer(const struct request *rq, struct str *ret)
 	return ret->n > 0;
 }
 
-static int check_token(const struct auth *a, struct str token, unsigned needed,
+// What is allowed to agents takes their scope as well as its own.
+static bool suffices(const struct route *route, unsigned set)
+{
+	return (set & route->scope) == route->scope ||
+	       (set & (SCOPE_ADMIN | (route->agents ? SCOPE_AGENT : 0))) != 0;
+}
+
+static int check_token(const struct auth *a, struct str token, const struct route *route,
 		       struct principal *ret, struct err *e)
 {
 	struct token_info info;
@@ -110,8 +118,8 @@ static int check_token(const struct auth *a, struct str token, unsigned needed,
 		return -1;
 	if (rc == CATALOG_NOT_FOUND)
 		return err_set(e, ERR_UNAUTHORIZED, "the token is unknown or was revoked");
-	if ((info.scopes & needed) != needed && !(info.scopes & SCOPE_ADMIN)) {
-		auth_scopes_text(needed, text);
+	if (!suffices(route, info.scopes)) {
+		auth_scopes_text(route->scope, text);
 		return err_set(e, ERR_FORBIDDEN, "token '%s' has no scope '%s'", info.name, text);
 	}
 	snprintf(ret->name, sizeof(ret->name), "%s", info.name);
@@ -132,7 +140,7 @@ int auth_authorize(const struct auth *a, const struct request *rq, struct princi
 		return 0;
 	}
 	if (bearer(rq, &token))
-		return check_token(a, token, needed, ret, e);
+		return check_token(a, token, rq->route, ret, e);
 	if (anonymous_scopes(a, &allowed, e))
 		return -1;
 	if ((allowed & needed) == needed) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who may do what. Reading is open to all unless told otherwise; pushing and uploading need a token
- * with that scope, and removing one with admin. Without any token, a server on loopback lets
+ * with that scope, and removing one with admin. The scope agent pushes and uploads too, but what it
+ * uploads is trusted least. Without any token, a server on loopback lets
  * everyone do everything; beyond loopback it refuses to start, unless anonymous writes were
  * allowed. Thread-safe.
  */

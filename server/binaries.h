@@ -108,6 +108,19 @@ struct binaries_put_result {
 int binaries_put(struct binaries *b, const struct binaries_upload *u, struct binaries_put_result *ret,
 		 struct err *e) MUST_CHECK;
 
+/* ---- asking hosts ------------------------------------------------------------------------------- */
+
+struct binaries_wants {
+	const struct build_id *ids; /* candidates of one text */
+	size_t n;
+	bool list;                  /* a kernel, of which the host has a symbol list only */
+};
+/*
+ * Should a host that runs it send it? Where the names at hand are poor, nothing is under way, and no upstream
+ * server has it. One that was not asked yet is asked by this.
+ */
+int binaries_wanted(struct binaries *b, const struct binaries_wants *w, bool *ret, struct err *e) MUST_CHECK;
+
 /* ---- giving out ------------------------------------------------------------------------------- */
 
 struct binaries_ask {

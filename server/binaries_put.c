@@ -125,8 +125,24 @@ static int collect_ids(struct intake *in, struct err *e)
 	return add_aliases(in, e);
 }
 
+// A kernel's symbol list is that and nothing else, and nothing else is one.
+static int choose_list(struct intake *in, struct err *e)
+{
+	if (in->probe.kind != PROBE_KALLSYMS)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "this is an ELF file, not a kernel's symbol list; upload it as type=%s",
+			       in->probe.kind == PROBE_EXECUTABLE ? "executable" : "debuginfo");
+	if (in->u->type && in->u->type != FILE_KALLSYMS)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "this is a kernel's symbol list, not an ELF file; upload it as type=kallsyms");
+	in->type = FILE_KALLSYMS;
+	return 0;
+}
+
 static int choose_type(struct intake *in, struct err *e)
 {
+	if (in->probe.kind == PROBE_KALLSYMS || in->u->type == FILE_KALLSYMS)
+		return choose_list(in, e);
 	if (in->probe.core)
 		return err_set(e, ERR_UNSUPPORTED, "this is a core dump");
 	// A kernel module is what runs; an object is linked into something else first.
@@ -145,7 +161,7 @@ static int choose_type(struct intake *in, struct err *e)
 
 static int check(struct intake *in, struct err *e)
 {
-	if (in->u->type && in->u->type != FILE_DEBUGINFO && in->u->type != FILE_EXECUTABLE)
+	if (in->u->type == FILE_SOURCES)
 		return err_set(e, ERR_UNSUPPORTED, "files of type %s are not taken yet",
 			       file_type_name(in->u->type));
 	if (indexer_probe(in->b->indexer, in->u->fd, &in->probe, &in->probe_json, e))

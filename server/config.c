@@ -89,6 +89,9 @@ static void fill_table(struct config *c)
 		       .help = "address space of one indexer"),
 		OPTION(open_indexes, "open-indexes", OPT_U64, .fallback = "512", .arg = "N",
 		       .help = "indexes kept mapped"),
+		OPTION(wanted_lease_ms, "wanted-lease", OPT_DURATION_MS, .fallback = "10m",
+		       .arg = "DURATION",
+		       .help = "how long one host is waited for that was asked for a binary"),
 
 		OPTION(upstream_max_file, "upstream-max-file", OPT_SIZE, .fallback = "4GiB",
 		       .arg = "SIZE", .help = "largest file fetched", .group = "Upstream"),
@@ -211,6 +214,7 @@ static int check_ranges(const struct config *c, struct err *e)
 		{"index-workers", c->index_workers, 1, 256},
 		{"index-deadline", c->index_deadline_ms, 1000, 3600 * 1000},
 		{"open-indexes", c->open_indexes, 1, 100000},
+		{"wanted-lease", c->wanted_lease_ms, 1000, 24 * 3600 * 1000},
 		{"upstream-transfers", c->upstream_transfers, 1, 256},
 		{"profile-window", c->profile_window_ms, 100, 3600 * 1000},
 		{"profile-memory", c->profile_memory, MIB(1), GIB(64)},

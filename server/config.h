@@ -53,6 +53,7 @@ struct config {
 	uint64_t index_deadline_ms;
 	uint64_t index_memory;
 	uint64_t open_indexes;
+	uint64_t wanted_lease_ms;
 
 	/* upstream */
 	uint64_t upstream_max_file;

@@ -6,17 +6,6 @@
 
 enum { LIST_DEFAULT = 100, LIST_MAX = 1000, STORY_MAX = 4 << 20, LISTING_MAX = 16 << 20 };
 
-static int answer_json(struct request *rq, struct buf *out, struct err *e)
-{
-	buf_append_c(out, '\n');
-	if (buf_check(out, "the answer", e)) {
-		buf_deinit(out);
-		return -1;
-	}
-	respond_buf(rq, 200, "application/json", out);
-	return DOOR_DONE;
-}
-
 static int not_known(const struct request *rq, struct err *e)
 {
 	return err_set(e, ERR_NOT_FOUND, "no binary is known under %s", rq->build_id);
@@ -46,7 +35,7 @@ int door_binary(struct request *rq, struct err *e)
 	rc = catalog_story_json(app_of(rq)->catalog, ids, (size_t)n, &out, e);
 	if (rc == 0) {
 		add_flight(rq, ids, (size_t)n, &out);
-		return answer_json(rq, &out, e);
+		return respond_json(rq, &out, e);
 	}
 	buf_deinit(&out);
 	return rc < 0 ? -1 : not_known(rq, e);
@@ -82,7 +71,7 @@ int door_binaries(struct request *rq, struct err *e)
 		buf_deinit(&out);
 		return -1;
 	}
-	return answer_json(rq, &out, e);
+	return respond_json(rq, &out, e);
 }
 
 int door_missing(struct request *rq, struct err *e)
@@ -96,5 +85,5 @@ int door_missing(struct request *rq, struct err *e)
 		buf_deinit(&out);
 		return -1;
 	}
-	return answer_json(rq, &out, e);
+	return respond_json(rq, &out, e);
 }

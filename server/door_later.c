@@ -2,13 +2,6 @@
 /* Calls of the interface that this version does not have yet: told so, rather than "no such path". */
 #include "server/doors.h"
 
-int door_wanted(UNUSED struct request *rq, struct err *e)
-{
-	return err_set(e, ERR_NOT_IMPLEMENTED,
-		       "asking what the server wants is not built yet; GET /v1/missing lists what "
-		       "profiles lack, and PUT /v1/debuginfo/ID takes it");
-}
-
 int door_uploads(UNUSED struct request *rq, struct err *e)
 {
 	return err_set(e, ERR_NOT_IMPLEMENTED,

@@ -17,7 +17,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { ALIASES_MAX = 16, NAME_MAX_BYTES = 255, ANSWER_MAX = 64 * 1024 };
+enum {
+	ALIASES_MAX = 16,
+	NAME_MAX_BYTES = 255,
+	ANSWER_MAX = 64 * 1024,
+	KALLSYMS_MAX = 32 << 20,
+};
 
 struct upload {
 	/* from the target */
@@ -27,6 +32,7 @@ struct upload {
 	size_t alias_count;
 	enum file_type type; /* 0: by the probe */
 	char name[NAME_MAX_BYTES + 1];
+	enum trust trust;
 	bool force;
 	uint64_t wait_ms;
 	/* the body */
@@ -39,12 +45,16 @@ struct upload {
 	enum binaries_put outcome;
 	struct binaries_put_result result;
 	uint64_t deadline_ms;
+	struct leases *leases; /* NULL: the upload has not begun */
+	bool refused;	       /* for good: it need not come again */
 };
 
 static void upload_free(void *state)
 {
 	struct upload *u = state;
 
+	if (u->leases)
+		leases_upload_ends(u->leases, &u->claimed[0], u->refused);
 	zstd_in_free(u->zstd);
 	if (u->fd >= 0)
 		close(u->fd);
@@ -66,9 +76,31 @@ static int parse_type(const struct request *rq, enum file_type *ret, struct err 
 			       "type='" STR_FMT "' is not debuginfo, executable, "
 			       "sources or kallsyms",
 			       STR_ARG(text));
-	if (*ret != FILE_DEBUGINFO && *ret != FILE_EXECUTABLE)
+	if (*ret == FILE_SOURCES)
 		return err_set(e, ERR_NOT_IMPLEMENTED,
 			       "uploads of type " STR_FMT " are not built yet", STR_ARG(text));
+	return 0;
+}
+
+/*
+ * Who sends it decides, and an agent says so of itself where nobody has given it a token of its own. By
+ * force nothing is replaced at that trust.
+ */
+static int parse_trust(const struct request *rq, struct upload *u, struct err *e)
+{
+	bool may_more = (rq->principal.scopes & (SCOPE_UPLOAD | SCOPE_ADMIN)) != 0;
+	struct str text;
+
+	u->trust = may_more ? TRUST_UPLOAD : TRUST_AGENT;
+	if (request_arg(rq, "trust", &text)) {
+		if (!str_is(text, trust_name(TRUST_AGENT)))
+			return err_set(e, ERR_BAD_REQUEST, "trust='" STR_FMT "': only 'agent' can be asked for",
+				       STR_ARG(text));
+		u->trust = TRUST_AGENT;
+	}
+	u->force = request_flag(rq, "force");
+	if (u->force && u->trust == TRUST_AGENT)
+		return err_set(e, ERR_FORBIDDEN, "an agent's upload only fills gaps: force is not for it");
 	return 0;
 }
 
@@ -122,9 +154,8 @@ static int parse_target(struct request *rq, struct upload *u, struct err *e)
 	if (n < 0)
 		return -1;
 	u->claimed_count = (size_t)n;
-	u->force = request_flag(rq, "force");
 	parse_name(rq, u);
-	if (parse_type(rq, &u->type, e) || parse_aliases(rq, u, e) ||
+	if (parse_type(rq, &u->type, e) || parse_trust(rq, u, e) || parse_aliases(rq, u, e) ||
 	    parse_coding(rq, &u->is_zstd, e))
 		return -1;
 	return request_wait_ms(rq, 0, &u->wait_ms, e);
@@ -132,21 +163,29 @@ static int parse_target(struct request *rq, struct upload *u, struct err *e)
 
 // ---- the body ---------------------------------------------------------------------------------
 
-static int check_size(const struct request *rq, uint64_t n, struct err *e)
+// A symbol list that is longer is one to no indexer.
+static uint64_t size_max(const struct request *rq, const struct upload *u)
 {
 	uint64_t max = app_of(rq)->config->max_upload;
+
+	return u->type == FILE_KALLSYMS ? MIN(max, (uint64_t)KALLSYMS_MAX) : max;
+}
+
+static int check_size(const struct request *rq, const struct upload *u, uint64_t n, struct err *e)
+{
+	uint64_t max = size_max(rq, u);
 
 	if (n <= max)
 		return 0;
 	return err_set(e, ERR_TOO_LARGE, "the upload is larger than %" PRIu64 " bytes", max);
 }
 
-static int check_length(const struct request *rq, struct err *e)
+static int check_length(const struct request *rq, const struct upload *u, struct err *e)
 {
 	uint64_t n;
 
 	return str_to_u64(request_header(rq, "Content-Length"), UINT64_MAX, &n)
-		       ? check_size(rq, n, e)
+		       ? check_size(rq, u, n, e)
 		       : 0;
 }
 
@@ -160,7 +199,11 @@ int door_upload_precheck(struct request *rq, struct err *e)
 	u->fd = -1;
 	rq->state = u;
 	rq->state_free = upload_free;
-	return check_length(rq, e) || parse_target(rq, u, e) ? -1 : 0;
+	if (parse_target(rq, u, e) || check_length(rq, u, e))
+		return -1;
+	u->leases = app_of(rq)->leases;
+	leases_upload_begins(u->leases, &u->claimed[0]);
+	return 0;
 }
 
 static int open_staging(struct request *rq, struct upload *u, struct err *e)
@@ -168,14 +211,14 @@ static int open_staging(struct request *rq, struct upload *u, struct err *e)
 	u->fd = blob_staging(app_of(rq)->blobs, e);
 	if (u->fd < 0)
 		return -1;
-	return u->is_zstd ? zstd_in_new(u->fd, app_of(rq)->config->max_upload, &u->zstd, e) : 0;
+	return u->is_zstd ? zstd_in_new(u->fd, size_max(rq, u), &u->zstd, e) : 0;
 }
 
 static int write_identity(const struct request *rq, struct upload *u, struct str piece,
 			  struct err *e)
 {
 	u->size += piece.n;
-	if (check_size(rq, u->size, e))
+	if (check_size(rq, u, u->size, e))
 		return -1;
 	return io_write_all(u->fd, piece.p, piece.n, e);
 }
@@ -188,7 +231,7 @@ int door_upload_sink(struct request *rq, struct str piece, bool last, struct err
 		return -1;
 	if (!u->zstd)
 		return write_identity(rq, u, piece, e);
-	if (check_size(rq, rq->body_bytes, e) || zstd_in_feed(u->zstd, piece, e))
+	if (check_size(rq, u, rq->body_bytes, e) || zstd_in_feed(u->zstd, piece, e))
 		return -1;
 	return last ? zstd_in_finish(u->zstd, &u->size, e) : 0;
 }
@@ -204,7 +247,7 @@ static int store(struct request *rq, struct upload *u, struct err *e)
 		.aliases = u->aliases,
 		.alias_count = u->alias_count,
 		.type = u->type,
-		.trust = TRUST_UPLOAD,
+		.trust = u->trust,
 		.origin = rq->principal.name,
 		.name = u->name[0] ? u->name : NULL,
 		.force = u->force,
@@ -291,8 +334,10 @@ int door_upload(struct request *rq, struct err *e)
 	struct upload *u = rq->state;
 	int rc;
 
-	if (!u->stored && store(rq, u, e))
+	if (!u->stored && store(rq, u, e)) {
+		u->refused = e->kind != ERR_SHUTTING_DOWN && !err_retryable(e->kind);
 		return -1;
+	}
 	if (u->outcome == BINARIES_WORSE)
 		return err_set(e, ERR_CONFLICT,
 			       "%s is here already with other bytes, and these are no "

@@ -34,8 +34,11 @@ door_fn door_missing;	    /* GET /v1/missing */
 /* door_query.c */
 door_fn door_query; /* GET /v1/query */
 
+/* door_wanted.c */
+enum { WANTED_BODY_MAX = 512 * 1024 };
+door_fn door_wanted; /* POST /v1/debuginfo/wanted */
+
 /* door_later.c: not built yet */
-door_fn door_wanted;   /* POST /v1/debuginfo/wanted */
 door_fn door_uploads;  /* POST /v1/uploads */
 door_fn door_metadata; /* GET /metadata */
 

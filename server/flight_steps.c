@@ -26,7 +26,7 @@ struct holdings {
 	struct binary row; // row.id 0: there is none
 	bool have[FILE_KALLSYMS + 1];   // a blob of this type is there
 	bool may_give[FILE_KALLSYMS + 1]; // and may be served
-	int best_quality;               // of the files
+	int best_quality;               // of the ELF files
 	bool index_at_hand;
 };
 
@@ -43,6 +43,8 @@ static int survey_file(struct flight *f, struct holdings *h, const struct catalo
 		return -1;
 	}
 	h->have[file->type] = true;
+	if (file->type == FILE_KALLSYMS)
+		return 0; // a stopgap: whatever upstream has is better
 	h->may_give[file->type] |= file->trust >= TRUST_UPSTREAM;
 	h->best_quality = MAX(h->best_quality, file->quality);
 	return 0;
@@ -56,8 +58,7 @@ static int survey_files(struct flight *f, struct holdings *h, struct err *e)
 	if (catalog_files(f->binaries->cfg.catalog, h->row.id, &files, &n, e))
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		if ((files[i].type == FILE_DEBUGINFO || files[i].type == FILE_EXECUTABLE) &&
-		    survey_file(f, h, &files[i], e))
+		if (files[i].type != FILE_SOURCES && survey_file(f, h, &files[i], e))
 			return -1;
 	}
 	return 0;
@@ -143,7 +144,7 @@ static int choose_fetch(struct flight *f, const struct holdings *h, struct err *
 
 static bool wants_index(const struct flight *f, const struct holdings *h)
 {
-	bool files = h->have[FILE_DEBUGINFO] || h->have[FILE_EXECUTABLE];
+	bool files = h->have[FILE_DEBUGINFO] || h->have[FILE_EXECUTABLE] || h->have[FILE_KALLSYMS];
 	bool failed = h->row.reason_code[0] != '\0';
 
 	if (!files || f->index_tried)

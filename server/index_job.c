@@ -22,12 +22,18 @@ struct index_run {
 	uint64_t ms;
 };
 
-static void run_deinit(struct index_run *r)
+static void close_files(struct index_run *r)
 {
 	for (size_t i = 0; i < countof(r->fds); i++) {
 		if (r->fds[i] >= 0)
 			close(r->fds[i]);
+		r->fds[i] = -1;
 	}
+}
+
+static void run_deinit(struct index_run *r)
+{
+	close_files(r);
 	io_pending_deinit(&r->out);
 	free(r->report);
 	uhx_unref(r->index);
@@ -35,20 +41,35 @@ static void run_deinit(struct index_run *r)
 
 // ---- input ------------------------------------------------------------------------------------------------
 
+// The files to choose from, best first within a type.
+struct choice {
+	struct catalog_file *files;
+	size_t n;
+	int quality; /* of the ELF files chosen so far */
+	bool agents; /* those that agents sent count, too */
+};
+
+static bool may_use(const struct choice *c, const struct catalog_file *f, enum file_type type)
+{
+	return f->type == type && (c->agents || f->trust > TRUST_AGENT);
+}
+
 // The best file of a type whose blob is still there: its descriptor, -1 with ERR_NONE where there is none.
-static int open_best(struct index_run *r, const struct catalog_file *files, size_t n,
-		     enum file_type type, struct err *e)
+static int open_best(struct index_run *r, struct choice *c, enum file_type type, struct err *e)
 {
 	*e = ERR_INIT;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < c->n; i++) {
+		struct catalog_file *f = &c->files[i];
 		int fd;
 
-		if (files[i].type != type)
+		if (!may_use(c, f, type))
 			continue;
-		fd = blob_open_identity(r->b->cfg.blobs, files[i].sha256, e);
+		fd = blob_open_identity(r->b->cfg.blobs, f->sha256, e);
+		if (fd >= 0)
+			c->quality = MAX(c->quality, f->quality);
 		if (fd >= 0 || e->kind != ERR_NOT_FOUND)
 			return fd;
-		if (catalog_file_lost(r->b->cfg.catalog, files[i].id, e))
+		if (catalog_file_lost(r->b->cfg.catalog, f->id, e))
 			return -1;
 		*e = ERR_INIT;
 	}
@@ -68,23 +89,58 @@ static void drop_twin(struct index_run *r)
 	}
 }
 
-static int open_files(struct index_run *r, struct err *e)
+static int open_elf(struct index_run *r, struct choice *c, struct err *e)
 {
 	static const enum file_type types[] = {FILE_EXECUTABLE, FILE_DEBUGINFO};
-	_cleanup_free_ struct catalog_file *files = NULL;
 	struct err why;
-	size_t n;
 
-	if (catalog_files(r->b->cfg.catalog, r->row.id, &files, &n, e))
-		return -1;
 	for (size_t i = 0; i < countof(types); i++) {
-		r->fds[i] = open_best(r, files, n, types[i], &why);
+		if (r->fds[i] >= 0)
+			continue;
+		r->fds[i] = open_best(r, c, types[i], &why);
 		if (r->fds[i] < 0 && why.kind) {
 			*e = why;
 			return -1;
 		}
 	}
 	drop_twin(r);
+	return 0;
+}
+
+// A kernel's symbol list, which has no more than names, instead of files that have none.
+static int open_list(struct index_run *r, struct choice *c, struct err *e)
+{
+	struct err why;
+	int fd = open_best(r, c, FILE_KALLSYMS, &why);
+
+	if (fd < 0) {
+		*e = why;
+		return why.kind ? -1 : 0;
+	}
+	close_files(r);
+	r->fds[0] = fd;
+	return 0;
+}
+
+/*
+ * What agents sent fills gaps: it counts where the names in all else are poor. A kernel's symbol list comes
+ * last of all, whoever sent it.
+ */
+static int open_files(struct index_run *r, struct err *e)
+{
+	_cleanup_free_ struct catalog_file *files = NULL;
+	struct choice c = {.n = 0};
+
+	if (catalog_files(r->b->cfg.catalog, r->row.id, &files, &c.n, e))
+		return -1;
+	c.files = files;
+	if (open_elf(r, &c, e))
+		return -1;
+	c.agents = true;
+	if (c.quality < QUALITY_SYMTAB && open_elf(r, &c, e))
+		return -1;
+	if (c.quality < QUALITY_SYMTAB && open_list(r, &c, e))
+		return -1;
 	return r->fds[0] < 0 && r->fds[1] < 0 ? INDEX_SKIPPED : 0;
 }
 

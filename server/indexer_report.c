@@ -74,6 +74,7 @@ static int parse_what(const json_t *report, struct probe_report *r, struct err *
 		[PROBE_EXECUTABLE] = "executable",
 		[PROBE_DEBUGINFO] = "debuginfo",
 		[PROBE_BOTH] = "both",
+		[PROBE_KALLSYMS] = "kallsyms",
 	};
 	struct str kind = json_get_str(report, "kind");
 

@@ -25,6 +25,7 @@ enum probe_kind {
 	PROBE_EXECUTABLE, /* content, no DWARF */
 	PROBE_DEBUGINFO,  /* allocated content left out */
 	PROBE_BOTH,       /* content and DWARF */
+	PROBE_KALLSYMS,   /* no ELF file: a kernel's symbol list */
 };
 
 struct probe_report {

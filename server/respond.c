@@ -55,6 +55,17 @@ void respond_bytes(struct request *rq, int status, const char *content_type, str
 	respond_buf(rq, copy.failed ? 503 : status, content_type, &copy);
 }
 
+int respond_json(struct request *rq, struct buf *take, struct err *e)
+{
+	buf_append_c(take, '\n');
+	if (buf_check(take, "the answer", e)) {
+		buf_deinit(take);
+		return -1;
+	}
+	respond_buf(rq, 200, "application/json", take);
+	return 0;
+}
+
 void respond_empty(struct request *rq, int status)
 {
 	start(rq, status, NULL);

@@ -44,6 +44,8 @@ void respond_buf(struct request *rq, int status, const char *content_type, struc
 /* Copies. */
 void respond_bytes(struct request *rq, int status, const char *content_type, struct str bytes);
 void respond_empty(struct request *rq, int status);
+/* 200 with a document, which gets its line feed here, or -1 where it did not fit. Takes the buffer. */
+int respond_json(struct request *rq, struct buf *take, struct err *e) MUST_CHECK;
 /* Takes the fd. */
 void respond_fd(struct request *rq, int status, const char *content_type, int fd, uint64_t offset,
 		uint64_t size);

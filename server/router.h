@@ -69,6 +69,7 @@ struct route {
 	enum lane lane;
 	enum error_style style;
 	unsigned scope;	   /* what the caller's token must allow; 0: open to all */
+	bool agents;	   /* a token with SCOPE_AGENT will do, too */
 	door_fn *precheck; /* before the body is read, on the I/O thread: 0 or -1 with *e; may be
 			      NULL */
 	bool takes_body;

@@ -27,6 +27,8 @@ static int close_store(UNUSED void **state)
 }
 
 // A caller with this token (NULL: none) at a route with this scope.
+static bool agents_may;
+
 static int ask(const struct auth *a, const char *token, unsigned scope, struct principal *ret,
 	       struct err *e)
 {
@@ -34,7 +36,7 @@ static int ask(const struct auth *a, const char *token, unsigned scope, struct p
 	int rc;
 
 	request_init(&rq, NULL);
-	route = (struct route){.name = "x", .scope = scope};
+	route = (struct route){.name = "x", .scope = scope, .agents = agents_may};
 	rq.route = &route;
 	if (token) {
 		snprintf(header, sizeof(header), "Bearer %s", token);
@@ -107,6 +109,24 @@ static void tokens_allow_their_scopes(UNUSED void **state)
 	assert_err(&e, ERR_UNAUTHORIZED, "revoked");
 }
 
+static void agents_go_where_the_route_says(UNUSED void **state)
+{
+	struct auth a = {.catalog = catalog};
+	struct err e = ERR_INIT;
+	struct principal p;
+	char agent[80];
+
+	assert_ok(token_create(catalog, "host-1", SCOPE_AGENT, agent, &e));
+	assert_int_equal(ask(&a, agent, SCOPE_UPLOAD, &p, &e), -1);
+	assert_err(&e, ERR_FORBIDDEN, "token 'host-1' has no scope 'upload'");
+	agents_may = true;
+	assert_ok(ask(&a, agent, SCOPE_UPLOAD, &p, &e));
+	assert_int_equal(p.scopes, SCOPE_AGENT);
+	assert_int_equal(ask(&a, NULL, SCOPE_UPLOAD, &p, &e), -1);
+	assert_err(&e, ERR_UNAUTHORIZED, "scope 'upload'");
+	agents_may = false;
+}
+
 static void scopes_are_read_and_written(UNUSED void **state)
 {
 	struct err e = ERR_INIT;
@@ -117,8 +137,8 @@ static void scopes_are_read_and_written(UNUSED void **state)
 	assert_int_equal(s, SCOPE_ADMIN | SCOPE_READ);
 	auth_scopes_text(s, text);
 	assert_string_equal(text, "read,admin");
-	auth_scopes_text(15, text);
-	assert_string_equal(text, "read,push,upload,admin");
+	auth_scopes_text(31, text);
+	assert_string_equal(text, "read,push,upload,admin,agent");
 	assert_int_equal(auth_scopes_parse(STR("read,write"), &s, &e), -1);
 	assert_err(&e, ERR_USAGE, "'write' is not a scope");
 	assert_int_equal(auth_scopes_parse(STR(""), &s, &e), -1);
@@ -133,6 +153,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(beyond_loopback_needs_a_token_to_start, open_store,
 						close_store),
 		cmocka_unit_test_setup_teardown(tokens_allow_their_scopes, open_store, close_store),
+		cmocka_unit_test_setup_teardown(agents_go_where_the_route_says, open_store, close_store),
 		cmocka_unit_test(scopes_are_read_and_written),
 	};
 

@@ -150,7 +150,8 @@ int token_command(int argc, char **argv)
 		 .arg = "SCOPES",
 		 .fallback = "read,push,upload",
 		 .flag_only = true,
-		 .help = "what it allows: read, push, upload, admin"},
+		 .help = "what it allows: read, push, upload, admin; agent: push, and upload with "
+			 "the least trust"},
 		{0},
 	};
 	struct opt_table table = {

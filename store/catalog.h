@@ -209,7 +209,14 @@ int catalog_push_counts(struct catalog *c, const struct catalog_push *p, struct 
 
 /* ---- tokens: 32 random bytes, shown once, stored as SHA-256 -------------------------------------- */
 
-enum token_scope { SCOPE_READ = 1, SCOPE_PUSH = 2, SCOPE_UPLOAD = 4, SCOPE_ADMIN = 8 };
+/* SCOPE_AGENT: push, ask what is wanted, and upload it with the trust of an agent. */
+enum token_scope {
+	SCOPE_READ = 1,
+	SCOPE_PUSH = 2,
+	SCOPE_UPLOAD = 4,
+	SCOPE_ADMIN = 8,
+	SCOPE_AGENT = 16,
+};
 struct token_info {
 	char name[64];
 	unsigned scopes;

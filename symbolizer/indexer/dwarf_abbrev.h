@@ -10,9 +10,9 @@
 #ifndef SYMBOLIZER_INDEXER_DWARF_ABBREV_H
 #define SYMBOLIZER_INDEXER_DWARF_ABBREV_H
 
+#include "base/byte_reader.h"
 #include "base/err.h"
 #include "base/map.h"
-#include "symbolizer/indexer/byte_reader.h"
 
 enum { ABBREV_ATTRIBUTES_MAX = 1024, ABBREVS_MAX = 1 << 20 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/dwarf_probe.h"
 
-#include "symbolizer/indexer/byte_reader.h"
+#include "base/byte_reader.h"
 #include <dwarf.h>
 
 enum { ABBREV_BYTES_MAX = 1 << 20 }; // one compilation's worth would do

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/dynamic_symbols.h"
 
-#include "symbolizer/indexer/byte_reader.h"
+#include "base/byte_reader.h"
 
 enum { ENTRIES_MAX = 4096 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/eh_frame_scan.h"
 
-#include "symbolizer/indexer/eh_frame.h"
+#include "base/eh_frame.h"
 #include <inttypes.h>
 
 struct scan {

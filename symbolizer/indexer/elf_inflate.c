@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/elf_inflate.h"
 
+#include "base/byte_reader.h"
 #include "base/cleanup.h"
 #include "base/compress.h"
 #include "base/mem.h"
-#include "symbolizer/indexer/byte_reader.h"
 #include <zstd.h>
 
 enum {

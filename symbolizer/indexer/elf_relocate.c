@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/elf_relocate.h"
 
+#include "base/byte_reader.h"
 #include "base/mem.h"
-#include "symbolizer/indexer/byte_reader.h"
 
 enum operation { SET, PC_RELATIVE, ADD, SUB, SET_6, SUB_6, SET_ULEB, SUB_ULEB };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/elf_sup.h"
 
-#include "symbolizer/indexer/byte_reader.h"
+#include "base/byte_reader.h"
 
 enum { SUP_VERSION = 5 };
 

@@ -7,8 +7,8 @@
 #ifndef SYMBOLIZER_INDEXER_GSYM_IMAGE_H
 #define SYMBOLIZER_INDEXER_GSYM_IMAGE_H
 
+#include "base/byte_reader.h"
 #include "base/err.h"
-#include "symbolizer/indexer/byte_reader.h"
 
 struct gsym_image {
 	const char *name; /* for messages */

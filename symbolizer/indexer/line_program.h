@@ -10,8 +10,8 @@
 #ifndef SYMBOLIZER_INDEXER_LINE_PROGRAM_H
 #define SYMBOLIZER_INDEXER_LINE_PROGRAM_H
 
+#include "base/byte_reader.h"
 #include "base/err.h"
-#include "symbolizer/indexer/byte_reader.h"
 
 enum { LINE_FILES_MAX = 1 << 20, LINE_FORMATS_MAX = 64 };
 

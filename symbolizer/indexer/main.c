@@ -14,6 +14,8 @@
 #include "symbolizer/indexer/index.h"
 #include "symbolizer/indexer/input_file.h"
 #include "symbolizer/indexer/inputs.h"
+#include "symbolizer/indexer/kallsyms_index.h"
+#include "symbolizer/indexer/kallsyms_list.h"
 #include "symbolizer/indexer/probe.h"
 #include "symbolizer/indexer/publisher.h"
 #include <inttypes.h>
@@ -57,7 +59,7 @@ static struct opt options[] = {
 static struct opt_table table = {
 	.opts = options,
 	.usage = "unhex-indexer [OPTION]... -o OUT.uhx ELF [DEBUG_ELF]\n"
-		 "       unhex-indexer -o OUT.uhx GSYM\n"
+		 "       unhex-indexer -o OUT.uhx GSYM|KALLSYMS\n"
 		 "       unhex-indexer --probe ELF\n"
 		 "       unhex-indexer --extract -o OUT.debug ELF",
 	.intro = "Reads ELF and DWARF inside a sandbox and writes an index of names by address.\n"
@@ -156,6 +158,24 @@ static int work_gsym(struct job *job, struct json_out *j, struct err *e)
 	return gsym_index_run(&in, j, e);
 }
 
+static int work_kallsyms(struct job *job, struct json_out *j, struct err *e)
+{
+	const struct input *files = job->inputs.files;
+	struct kallsyms_index_input in = {
+		.name = files[INPUT_ELF].name,
+		.fd = files[INPUT_ELF].fd,
+		.out_fd = arg_probe ? -1 : job->out_fd,
+		.sandbox = job->sandbox,
+		.warnings = &job->warnings,
+	};
+
+	if (arg_extract)
+		return err_set(e, ERR_NOT_ELF, "%s: not an ELF file but a kernel's symbol list", in.name);
+	if (files[INPUT_DEBUG].name || files[INPUT_ALTERNATE].name)
+		return err_set(e, ERR_USAGE, "%s is a kernel's symbol list: it is indexed alone", in.name);
+	return kallsyms_index_run(&in, j, e);
+}
+
 static int work_elf(struct job *job, struct json_out *j, struct err *e)
 {
 	struct elf_image *elf;
@@ -174,9 +194,11 @@ static int work_elf(struct job *job, struct json_out *j, struct err *e)
 static int work(struct job *job, struct err *e)
 {
 	struct json_out j = JSON_OUT(&job->report);
-	bool gsym = gsym_image_is(job->inputs.files[INPUT_ELF].fd);
+	int fd = job->inputs.files[INPUT_ELF].fd;
 
-	if (gsym ? work_gsym(job, &j, e) : work_elf(job, &j, e))
+	if (gsym_image_is(fd)	   ? work_gsym(job, &j, e)
+	    : kallsyms_list_is(fd) ? work_kallsyms(job, &j, e)
+				   : work_elf(job, &j, e))
 		return -1;
 	buf_append_c(&job->report, '\n');
 	return buf_check(&job->report, "report", e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolizer/indexer/symtab_scan.h"
 
+#include "base/byte_reader.h"
 #include "base/mem.h"
-#include "symbolizer/indexer/byte_reader.h"
 #include "symbolizer/indexer/dynamic_symbols.h"
 #include "symbolizer/indexer/layers.h"
 

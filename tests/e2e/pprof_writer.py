@@ -110,9 +110,14 @@ def packed(values):
     return out
 
 
+def label(strings, raw):
+    m = message(raw)
+    return strings[m[1][0]], strings[m[2][0]] if 2 in m else m.get(3, [0])[0]
+
+
 def decode(data):
     """{"samples": [([location ids], [values])], "locations": {id: {"address", "mapping", "lines"}}, ...};
-    a line is (function name, system name, file, line, start line)."""
+    a line is (function name, system name, file, line, start line); "labels": of each sample {key: text or number}."""
     top = message(data)
     strings = [s.decode() for s in top.get(6, [])]
     functions = {}
@@ -136,5 +141,7 @@ def decode(data):
                              "has_functions": bool(m.get(7, [0])[0]), "has_filenames": bool(m.get(8, [0])[0]),
                              "has_line_numbers": bool(m.get(9, [0])[0]),
                              "has_inline_frames": bool(m.get(10, [0])[0])}
-    samples = [(packed(m.get(1, [])), packed(m.get(2, []))) for m in map(message, top.get(2, []))]
-    return {"samples": samples, "locations": locations, "mappings": mappings, "strings": strings}
+    raw_samples = list(map(message, top.get(2, [])))
+    samples = [(packed(m.get(1, [])), packed(m.get(2, []))) for m in raw_samples]
+    labels = [dict(label(strings, raw) for raw in m.get(3, [])) for m in raw_samples]
+    return {"samples": samples, "labels": labels, "locations": locations, "mappings": mappings, "strings": strings}

@@ -9,14 +9,8 @@ import time
 import urllib.parse
 
 import pprof_writer
+from agent_runs import need_ebpf
 from harness import build_id, main, need, program, run, skip, symbols, test, wait_until
-
-
-def need_ebpf():
-    done = subprocess.run([program("unhex-agent"), "--check"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        first = next((l for l in done.stdout.splitlines() + done.stderr.splitlines() if "missing" in l), "no reason given")
-        skip("eBPF sampling is not permitted here: " + first.strip())
 
 
 def busy(case, seconds):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Call frame information out of any bytes, read as each of its formats. The first byte says how. */
-#include "symbolizer/indexer/eh_frame.h"
+#include "base/eh_frame.h"
 
 #include <stdlib.h>
 

@@ -4,8 +4,8 @@
  * `failed`; from then on everything reads as 0 or empty, so that a parser may read on and check once.
  * Inline, for a large debug file takes hundreds of millions of such reads.
  */
-#ifndef SYMBOLIZER_INDEXER_BYTE_READER_H
-#define SYMBOLIZER_INDEXER_BYTE_READER_H
+#ifndef BASE_BYTE_READER_H
+#define BASE_BYTE_READER_H
 
 #include "base/base.h"
 #include "base/str.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Function starts of real libraries as libdw's reader of call frames has them, and records made by hand. */
-#include "symbolizer/indexer/eh_frame.h"
+#include "base/eh_frame.h"
 
 #include "tests/unit/indexing.h"
 #include <elfutils/libdw.h>

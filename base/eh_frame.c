@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "symbolizer/indexer/eh_frame.h"
+#include "base/eh_frame.h"
 
-#include "symbolizer/indexer/byte_reader.h"
+#include "base/byte_reader.h"
 #include <inttypes.h>
 
 enum {
@@ -26,7 +26,7 @@ enum {
 
 enum {
 	AUGMENTATION_MAX = 32, // "zPLRSBG" is the longest known
-	CIE_BYTES_MAX = 256,   // looked at: a long one, read again for each FDE, would take for ever
+	CIE_BYTES_MAX = 512,   // a long one, read again for each FDE, would take for ever
 };
 
 static int bad(const struct eh_frame *f, size_t at, const char *what, struct err *e)
@@ -123,16 +123,7 @@ static bool read_pointer(const struct eh_frame *f, struct byte_reader *r, uint8_
 
 // ---- records -----------------------------------------------------------------------------------
 
-struct record {
-	size_t start;
-	size_t id_at; // where the id field is: an FDE of .eh_frame counts back from there
-	uint64_t id;
-	bool is_cie;
-	struct byte_reader body;
-};
-
-// 1: the terminator, or nothing is left.
-static int next_record(const struct eh_frame *f, struct byte_reader *r, struct record *ret, struct err *e)
+int eh_frame_next(const struct eh_frame *f, struct byte_reader *r, struct eh_record *ret, struct err *e)
 {
 	bool wide = false;
 	uint64_t length;
@@ -160,26 +151,17 @@ static int next_record(const struct eh_frame *f, struct byte_reader *r, struct r
 	return 0;
 }
 
-// What FDEs take from their CIE.
-struct cie {
-	size_t start;
-	bool known;
-	uint8_t encoding;
-	unsigned address_size;
-	unsigned segment_size;
-};
-
+// The letters after 'z'. What comes behind one that is not known cannot be told.
 static bool read_augmentation(const struct eh_frame *f, struct byte_reader *r, struct str letters,
-			      struct cie *cie)
+			      struct eh_cie *cie)
 {
 	uint64_t skipped;
 
-	read_uleb(r); // length: the letters are known or reading stops
-	for (size_t i = 1; i < letters.n; i++) {
+	for (size_t i = 1; i < letters.n && !r->failed; i++) {
 		switch (letters.p[i]) {
 		case 'R':
 			cie->encoding = read_u8(r);
-			return !r->failed;
+			break;
 		case 'L':
 			read_u8(r);
 			break;
@@ -187,7 +169,9 @@ static bool read_augmentation(const struct eh_frame *f, struct byte_reader *r, s
 			// an indirect pointer has been read all the same
 			(void)read_pointer(f, r, read_u8(r), &skipped);
 			break;
-		case 'S': // a signal's frame
+		case 'S':
+			cie->is_signal = true;
+			break;
 		case 'B': // AArch64: return address signed with key B
 		case 'G': // AArch64: tagged stack
 			break;
@@ -198,87 +182,126 @@ static bool read_augmentation(const struct eh_frame *f, struct byte_reader *r, s
 	return !r->failed;
 }
 
-static bool read_cie(const struct eh_frame *f, struct record *record, struct cie *ret)
+// The factors, the return address's column, the augmentation and the program.
+static bool read_cie_body(const struct eh_frame *f, struct byte_reader *r, struct str letters,
+			  struct eh_cie *cie)
+{
+	struct byte_reader augmentation;
+
+	if (str_is(letters, "eh")) // gcc 2: a pointer to the exception table
+		read_uint(r, f->address_size);
+	cie->code_factor = read_uleb(r);
+	cie->data_factor = read_sleb(r);
+	cie->ra_column = cie->version == 1 ? read_u8(r) : read_uleb(r);
+	cie->is_augmented = letters.n && letters.p[0] == 'z';
+	if (cie->is_augmented) {
+		augmentation = byte_reader(read_bytes(r, read_uleb(r)), f->big_endian);
+		if (r->failed || !read_augmentation(f, &augmentation, letters, cie))
+			return false;
+	}
+	cie->program = (struct str){(const char *)r->p, byte_reader_left(r)};
+	return !r->failed;
+}
+
+static bool read_cie(const struct eh_frame *f, struct eh_record *record, struct eh_cie *ret)
 {
 	struct byte_reader *r = &record->body;
-	struct cie cie = {record->start, true, PE_ABSPTR, f->address_size, 0};
+	struct eh_cie cie = {.start = record->start, .known = true, .address_size = f->address_size};
 	struct str letters;
-	uint8_t version;
 
-	r->end = r->p + MIN(byte_reader_left(r), (size_t)CIE_BYTES_MAX);
-	version = read_u8(r);
-	letters = read_cstr(r);
-	if (r->failed || letters.n > AUGMENTATION_MAX || version < 1 || version > 4)
+	if (byte_reader_left(r) > CIE_BYTES_MAX)
 		return false;
-	if (version == 4) {
+	cie.version = read_u8(r);
+	letters = read_cstr(r);
+	if (r->failed || letters.n > AUGMENTATION_MAX || cie.version < 1 || cie.version > 4)
+		return false;
+	if (cie.version == 4) {
 		cie.address_size = read_u8(r);
 		cie.segment_size = read_u8(r);
 		if ((cie.address_size != 4 && cie.address_size != 8) || cie.segment_size > 8)
 			return false;
 	}
-	if (str_is(letters, "eh")) // gcc 2: a pointer to the exception table
-		read_uint(r, f->address_size);
-	read_uleb(r); // code alignment
-	read_sleb(r); // data alignment
-	if (version == 1)
-		read_u8(r);
-	else
-		read_uleb(r);
-	if (r->failed || (letters.n && letters.p[0] == 'z' && !read_augmentation(f, r, letters, &cie)))
+	if (!read_cie_body(f, r, letters, &cie))
 		return false;
 	*ret = cie;
 	return true;
 }
 
-static bool find_cie(const struct eh_frame *f, const struct record *fde, struct cie *cie)
+bool eh_frame_cie_of(const struct eh_frame *f, const struct eh_record *fde, uint64_t *ret)
 {
-	struct byte_reader r;
-	struct record record;
-	uint64_t at = fde->id;
-
-	if (!f->is_debug_frame && at > fde->id_at)
-		return false;
-	if (!f->is_debug_frame)
-		at = fde->id_at - at;
-	if (cie->known && cie->start == at)
+	if (f->is_debug_frame) {
+		*ret = fde->id;
 		return true;
-	r = byte_reader_at(f->bytes, at, f->big_endian);
-	return !r.failed && next_record(f, &r, &record, NULL) == 0 && record.is_cie && read_cie(f, &record, cie);
+	}
+	*ret = fde->id_at - fde->id;
+	return fde->id <= fde->id_at;
 }
 
-static bool read_range(const struct eh_frame *f, struct record *fde, const struct cie *cie,
-		       uint64_t *ret_start, uint64_t *ret_end)
+bool eh_frame_cie(const struct eh_frame *f, uint64_t at, struct eh_cie *ret)
+{
+	struct byte_reader r = byte_reader_at(f->bytes, at, f->big_endian);
+	struct eh_record record;
+
+	return !r.failed && eh_frame_next(f, &r, &record, NULL) == 0 && record.is_cie &&
+	       read_cie(f, &record, ret);
+}
+
+bool eh_frame_fde(const struct eh_frame *f, const struct eh_record *record, const struct eh_cie *cie,
+		  struct eh_fde *ret)
 {
 	struct eh_frame as = *f;
+	struct eh_fde fde = {.rest = record->body};
 	uint64_t size;
 
 	as.address_size = cie->address_size;
-	skip_bytes(&fde->body, cie->segment_size);
-	if (!read_pointer(&as, &fde->body, cie->encoding, ret_start) ||
-	    !read_format(&as, &fde->body, cie->encoding & PE_FORMAT, &size))
+	skip_bytes(&fde.rest, cie->segment_size);
+	if (!read_pointer(&as, &fde.rest, cie->encoding, &fde.start) ||
+	    !read_format(&as, &fde.rest, cie->encoding & PE_FORMAT, &size))
 		return false;
-	return size && !add_overflows(*ret_start, size, ret_end);
+	if (!size || add_overflows(fde.start, size, &fde.end))
+		return false;
+	*ret = fde;
+	return true;
+}
+
+bool eh_frame_program(const struct eh_cie *cie, const struct eh_fde *fde, struct byte_reader *ret)
+{
+	struct byte_reader r = fde->rest;
+
+	if (cie->is_augmented)
+		skip_bytes(&r, read_uleb(&r));
+	*ret = r;
+	return !r.failed;
 }
 
 int eh_frame_read(const struct eh_frame *f, eh_frame_sink *sink, void *ctx, struct err *e)
 {
 	struct byte_reader r = byte_reader(f->bytes, f->big_endian);
-	struct cie cie = {.known = false};
-	struct record record;
+	struct eh_cie cie = {.known = false};
+	struct eh_record record;
 	int rc;
 
-	while ((rc = next_record(f, &r, &record, e)) == 0) {
-		uint64_t start;
-		uint64_t end;
+	while ((rc = eh_frame_next(f, &r, &record, e)) == 0) {
+		struct eh_fde fde;
+		uint64_t at;
 
-		if (record.is_cie || !find_cie(f, &record, &cie) ||
-		    !read_range(f, &record, &cie, &start, &end))
+		if (record.is_cie || !eh_frame_cie_of(f, &record, &at))
 			continue;
-		rc = sink(ctx, start, end);
+		if (!(cie.known && cie.start == at) && !eh_frame_cie(f, at, &cie))
+			continue;
+		if (!eh_frame_fde(f, &record, &cie, &fde))
+			continue;
+		rc = sink(ctx, fde.start, fde.end);
 		if (rc)
 			return rc;
 	}
 	return rc < 0 ? -1 : 0;
+}
+
+bool eh_frame_address(const struct eh_frame *f, struct byte_reader *r, const struct eh_cie *cie,
+		      uint64_t *ret)
+{
+	return read_pointer(f, r, cie->encoding, ret);
 }
 
 // ---- .eh_frame_hdr -----------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "symbolizer/indexer/byte_reader.h"
+#include "base/byte_reader.h"
 
 static struct leb read_leb(const uint8_t *p, const uint8_t *end, unsigned *ret_bits)
 {

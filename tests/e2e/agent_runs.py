@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of the real agent, pushing to a real server, and the stacks that come out of it with names."""
+import collections
+import gzip
+import re
+import signal
+import subprocess
+import time
+import urllib.parse
+
+import pprof_writer
+from agent_victims import DEPTH_MAX
+from harness import SLOW, program, skip, wait_until
+
+KERNEL = ("[kernel]", "[kernel module]")
+
+Frame = collections.namedtuple("Frame", "names mapping address")
+
+
+def need_ebpf():
+    done = subprocess.run([program("unhex-agent"), "--check"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        first = next((l for l in done.stdout.splitlines() + done.stderr.splitlines() if "missing" in l), "no reason given")
+        skip("eBPF sampling is not permitted here: " + first.strip())
+
+
+class Stack:
+    """Of one place in the profile: frames leaf first, each with the names of what is inlined there."""
+
+    def __init__(self, frames, weight, labels):
+        self.frames, self.weight, self.labels = frames, weight, labels
+        self.key = (str(sorted(labels.items())), tuple((f.mapping["filename"], f.address) for f in frames))
+        self.user = [f for f in frames if f.mapping["filename"] not in KERNEL]
+        self.folded = "".join(name + ";" for frame in frames for name in frame.names)
+        self.capped = len(self.user) >= DEPTH_MAX
+        self.root = self.user[-1] if self.user else None
+
+
+def stacks(raw, hz):
+    """Of a gzip-compressed pprof whose last value is CPU time, taken hz times a second."""
+    profile = pprof_writer.decode(gzip.decompress(raw))
+    nowhere = {"filename": "", "build_id": ""}
+    found = []
+    for (ids, values), labels in zip(profile["samples"], profile["labels"]):
+        locations = [profile["locations"][i] for i in ids]
+        frames = [Frame([line[0] for line in l["lines"]], profile["mappings"].get(l["mapping"], nowhere), l["address"])
+                  for l in locations]
+        found.append(Stack(frames, round(values[-1] * hz / 1e9), labels))
+    return found
+
+
+def query(server, since, hz, name="process_cpu"):
+    """What was pushed since then, with names; waits until there is something."""
+    args = urllib.parse.urlencode({"match": f'{{__name__="{name}"}}', "from": int(since), "to": int(time.time() + 60)})
+    answer = wait_until(lambda: (lambda r: r.status == 200 and r)(server.get("/v1/query?" + args)), what="the pushed profile")
+    return stacks(answer.body, hz)
+
+
+def without(found, early):
+    """What of it was not there yet in an earlier query."""
+    had = collections.Counter()
+    for s in early:
+        had[s.key] += s.weight
+    for s in found:
+        s.weight -= min(s.weight, had[s.key])
+    return [s for s in found if s.weight]
+
+
+class Agent:
+    """Pushing to a server (or, without one, as the options say) until stopped."""
+
+    def __init__(self, case, server, *options, pids=()):
+        chosen = [word for pid in pids for word in ("--pid", pid)]
+        where = ("--server", server.url, "--interval", "1s") if server else ()
+        self.process = case.spawn(program("unhex-agent"), *where, *options, *chosen, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True)
+        self.talk = ""
+
+    def stop(self):
+        """Its own figures, as it tells them at the end."""
+        self.process.send_signal(signal.SIGTERM)
+        _, self.talk = self.process.communicate(timeout=30 * SLOW)
+        assert self.process.returncode == 0, self.talk
+        last = next((l for l in reversed(self.talk.splitlines()) if "samples=" in l), "")
+        assert last, self.talk
+        return dict(re.findall(r"(\w+)=(\S+)", last))
+
+
+class Verdict:
+    """What the stacks of one victim are worth."""
+
+    def __init__(self, victim, mine):
+        self.victim = victim
+        self.samples = sum(s.weight for s in mine)
+        self.capped = sum(s.weight for s in mine if s.capped)
+        self.roots, self.cut = collections.Counter(), collections.Counter()
+        for s in mine:
+            root = None if s.capped else self.root_of(s)
+            self.roots[root] += 0 if s.capped else s.weight
+            self.cut[s.folded] += s.weight if root else 0
+        whole = self.roots.pop(None, 0)
+        self.complete = whole / max(1, self.samples - self.capped)
+        self.chains = [sum(s.weight for s in mine if re.search(chain, s.folded)) / max(1, self.samples)
+                       for chain, _ in victim.chains]
+        self.folded = collections.Counter()
+        for s in mine:
+            self.folded[s.folded] += s.weight
+
+    def root_of(self, stack):
+        """None for a stack that begins where it should, else where it seems to begin."""
+        if not stack.root:
+            return "(nothing of the program)"
+        name = stack.root.names[-1] if stack.root.names else ""
+        return None if self.victim.is_root(name, stack.root.mapping, stack.root.address) else name or "(no name)"
+
+    def sentence(self):
+        text = f"{self.victim.name}: {self.samples} samples, {self.complete:.1%} of those to the root"
+        text += f", {self.capped} depth-capped" if self.capped else ""
+        text += "".join(f", chain {share:.1%}" for share in self.chains)
+        others = ", ".join(f"{name} {n}" for name, n in self.roots.most_common(3))
+        return text + (f"; others begin at: {others}" if others else "")
+
+    def common(self, n=4):
+        """The most frequent stacks, and of those without a root, for a failure's message."""
+        cut = [pair for pair in self.cut.most_common(n) if pair[1]]
+        return "\n".join(f"{weight:6} {folded[:300]}" for folded, weight in self.folded.most_common(n) + [("cut:", len(cut))] + cut)
