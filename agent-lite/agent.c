@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/agent.h"
 
+#include "agent-lite/agent_metrics.h"
 #include "agent-lite/collector.h"
 #include "agent-lite/jitter.h"
+#include "agent-lite/metrics_server.h"
 #include "agent-lite/mmap_events.h"
 #include "agent-lite/rights.h"
 #include "agent-lite/sampler.h"
@@ -37,6 +39,7 @@ struct agent {
 	struct sampler *sampler;
 	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
+	struct metrics_server *metrics; /* NULL: not asked for */
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
@@ -110,6 +113,14 @@ static int start_sampler(struct agent *a, struct err *e)
 	return 0;
 }
 
+static int open_metrics(struct agent *a, struct err *e)
+{
+	if (!a->options->metrics)
+		return 0;
+	agent_metrics_register();
+	return metrics_server_new(a->options->metrics, &a->metrics, e);
+}
+
 /* Before the first sample, so that nothing happens in between. */
 static void follow_mappings(struct agent *a)
 {
@@ -147,7 +158,7 @@ static int start(struct agent *a, struct err *e)
 	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
-	if (open_labels(a, e) < 0 || open_sink(a, e) < 0)
+	if (open_labels(a, e) < 0 || open_metrics(a, e) < 0 || open_sink(a, e) < 0)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
 	a->collector.labels = a->labels;
@@ -166,6 +177,7 @@ static int start(struct agent *a, struct err *e)
 
 static void agent_deinit(struct agent *a)
 {
+	metrics_server_free(a->metrics);
 	if (a->sampler)
 		sampler_stop(a->sampler);
 	timeline_deinit(&a->timeline);
@@ -190,6 +202,25 @@ static uint64_t next_event_ms(const struct agent *a)
 	if (a->events_wait)
 		next = MIN(next, a->next_events_ms);
 	return a->collector.ship ? MIN(next, a->next_flush_ms) : next;
+}
+
+static void update_metrics(const struct agent *a)
+{
+	struct agent_numbers n = {
+		.collector = a->collector.stats,
+		.processes = a->processes.by_pid.n,
+		.process = a->processes.stats,
+	};
+
+	sampler_stats(a->sampler, &n.sampler);
+	process_labels_stats(a->labels, &n.labels);
+	module_cache_stats(a->modules, &n.modules);
+	if (a->events)
+		n.events = mmap_events_merge(a->events)->stats;
+	if (a->tables)
+		unwind_store_stats(a->tables, &n.tables);
+	sink_stats(&a->sink, &n.push);
+	agent_metrics_update(&n);
 }
 
 static void keep_house(struct agent *a, uint64_t now)
@@ -233,6 +264,8 @@ static int turn(struct agent *a, struct err *e)
 		sampler_pace(a->sampler);
 		if (a->tables)
 			unwind_store_tick(a->tables);
+		if (a->metrics)
+			update_metrics(a);
 	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
 		a->next_flush_ms = now + jitter_interval(a->options->interval_ms);

@@ -150,6 +150,7 @@ int collector_flush(struct collector *c, struct err *e)
 	int r = 0;
 
 	c->stats.stacks += batch_stacks(&c->batch);
+	c->stats.overflowed += c->batch.overflowed;
 	if (c->batch.samples > 0 && c->ship)
 		r = c->ship(c->ship_ctx, &c->batch, e);
 	batch_deinit(&c->batch);

@@ -26,8 +26,12 @@ static uint64_t stand_in(uint64_t wanted, uint64_t have)
 
 static uint64_t wanted_for(enum rights_for what, uint64_t have)
 {
-	uint64_t wanted = what == RIGHTS_FOR_SENDING ? CAP(CAP_DAC_READ_SEARCH) : sampling;
+	uint64_t wanted = sampling;
 
+	if (what == RIGHTS_FOR_NOTHING)
+		return 0;
+	if (what == RIGHTS_FOR_SENDING)
+		return CAP(CAP_DAC_READ_SEARCH);
 	// `sudo unhex-agent -o profile` in somebody's home: the last step is a rename there.
 	if (what == RIGHTS_FOR_SAMPLING_TO_FILE)
 		wanted |= CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER);

@@ -80,6 +80,11 @@ static int send_only(void)
 	return keep_and_look(RIGHTS_FOR_SENDING, CAP(CAP_DAC_READ_SEARCH));
 }
 
+static int answer_only(void)
+{
+	return keep_and_look(RIGHTS_FOR_NOTHING, 0);
+}
+
 /* CAP_SYS_ADMIN stays where it stands for CAP_BPF, as with old container runtimes. */
 static int sample_by_admin(void)
 {
@@ -122,6 +127,7 @@ static void what_is_not_needed_goes(void **state)
 	assert_child(sample);
 	assert_child(sample_to_file);
 	assert_child(send_only);
+	assert_child(answer_only);
 	assert_child(sample_by_admin);
 }
 
