@@ -36,6 +36,8 @@ struct collector {
 		uint64_t copies;    /* stacks walked here, not in the kernel */
 		uint64_t dropped;   /* the batch was full */
 		uint64_t unwanted;  /* of processes that a relabel rule drops */
+		uint64_t counted;   /* samples (and waits) that the records in batches stand for */
+		uint64_t overflowed; /* of these, in "other": see batch.h */
 		uint64_t stacks;    /* distinct ones, summed over the batches shipped */
 	} stats;
 };

@@ -2,6 +2,7 @@
 #include "agent-lite/elf_child.h"
 
 #include "agent-lite/elf_child_wire.h"
+#include "agent-lite/rights.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -9,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,7 +21,6 @@
 #include <sys/wait.h>
 
 enum {
-	NOBODY = 65534,
 	ANSWER_TIMEOUT_MS = 3000,
 	CHILD_CPU_SECONDS = 60,	  // for its whole life; then it is replaced
 	CHILD_KEEPS = 128 * 1024, // bytes: larger blocks go back to the kernel when they are freed
@@ -124,16 +123,6 @@ static bool answer_request(const struct elf_request *rq, const struct fds *fds)
 	return write(ELF_CHILD_FD, &a, sizeof(a)) == (ssize_t)sizeof(a); // the sandbox knows no send(2)
 }
 
-/* Only root can; without root there is nothing to give up. */
-static int become_nobody(void)
-{
-	if (geteuid() != 0)
-		return 0;
-	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0)
-		return -1;
-	return setresuid(NOBODY, NOBODY, NOBODY);
-}
-
 int elf_child_main(void)
 {
 	const struct sandbox_limits limits = {
@@ -150,10 +139,10 @@ int elf_child_main(void)
 
 	mallopt(M_MMAP_THRESHOLD, CHILD_KEEPS);
 	mallopt(M_TRIM_THRESHOLD, CHILD_KEEPS);
-	if (become_nobody() < 0 || sandbox_enter(&limits, &state, &err) < 0) {
+	if (rights_give_up(&err) < 0 || sandbox_enter(&limits, &state, &err) < 0) {
 		fprintf(stderr, "unhex-agent: ELF reader: cannot enter its sandbox: %s\n",
-			err.kind ? err.msg : strerror(errno));
-		return err.kind ? err_exit_code(err.kind) : EXIT_FAILED;
+			err.msg);
+		return err_exit_code(err.kind);
 	}
 	while ((r = receive_request(&rq, &fds)) > 0) {
 		bool sent = answer_request(&rq, &fds);
