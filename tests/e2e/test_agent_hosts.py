@@ -16,7 +16,7 @@ from agent_victims import C, SECONDS, WITH_FP, WITHOUT_FP, c_program, compiled, 
 from harness import SLOW, build_id, main, need, program, run, skip, test, wait_until
 
 HZ = 499
-HZ_OF_CROWD = 97
+HZ_OF_HOST = 97
 CROWD = 2000
 CROWD_RSS_MAX = 64 << 20
 NEVER = {"inner", "middle", "outer", "main", "_start", "run"}  # functions that only the server may name
@@ -52,12 +52,16 @@ def containers(case):
     """a static and a dynamic program on a file system that only they see: build-ID, whole chain"""
     need_root()
     server = case.server()
-    agent = Agent(case, server, "--hz", HZ)
+    # The agent is there first, and the processes are new to it: until it has their tables, it gets copies of their
+    # stacks, a few of each process.
+    agent = Agent(case, server, "--hz", HZ_OF_HOST)
+    wait_until(lambda: bpf_ids(agent.process.pid)["link"], what="a working agent")
+    time.sleep(1)
     programs = [container(case, "in_static", "-static"), container(case, "in_dynamic")]
     case.unhex("upload", "--wait", *programs, server=server)
     time.sleep(4)
     agent.stop()
-    found = query(server, time.time() - 600, HZ)
+    found = query(server, 0, HZ_OF_HOST)
     for exe in programs:
         mine = [s for s in found if s.labels.get("comm") == os.path.basename(exe)]
         total = sum(s.weight for s in mine)
@@ -66,7 +70,7 @@ def containers(case):
         whole = sum(s.weight for s in mine if s.folded.endswith(";_start;"))
         print(f"# {os.path.basename(exe)}: {total} samples, {inside / max(1, total):.1%} with its build-ID, "
               f"chain {chain / max(1, total):.1%}, {whole / max(1, total):.1%} to the root")
-        assert total >= 50 and inside >= 0.95 * total and chain >= 0.9 * total and whole >= 0.95 * total, [s.folded for s in mine][:5]
+        assert total >= 30 and inside >= 0.95 * total and chain >= 0.9 * total and whole >= 0.95 * total, sorted(((s.weight, s.folded) for s in mine if not s.folded.endswith(";_start;")), reverse=True)[:9]
 
 
 # ---- what a kill leaves -----------------------------------------------------------------------------------
@@ -139,12 +143,12 @@ def two_thousand_processes(case):
     case.unhex("upload", "--wait", exe, server=server)
     crowd = case.spawn(exe, SECONDS, CROWD, stdout=subprocess.PIPE)
     assert crowd.stdout.readline() == b"ready\n"
-    agent = Agent(case, server, "--hz", HZ_OF_CROWD)
+    agent = Agent(case, server, "--hz", HZ_OF_HOST)
     seconds = 5
     time.sleep(seconds)
     peak = memory(agent.process.pid)
     stats = agent.stop()
-    mine = [s for s in query(server, 0, HZ_OF_CROWD) if s.labels.get("comm") == "crowd"]
+    mine = [s for s in query(server, 0, HZ_OF_HOST) if s.labels.get("comm") == "crowd"]
     seen = {s.labels["pid"] for s in mine}
     total = sum(s.weight for s in mine)
     named = sum(s.weight for s in mine if "inner;" in s.folded)
