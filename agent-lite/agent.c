@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/agent.h"
 
+#include "agent-lite/agent_metrics.h"
 #include "agent-lite/collector.h"
 #include "agent-lite/giver.h"
 #include "agent-lite/jitter.h"
+#include "agent-lite/metrics_server.h"
 #include "agent-lite/mmap_events.h"
 #include "agent-lite/process_open.h"
+#include "agent-lite/rights.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
 #include "agent-lite/timeline.h"
@@ -31,6 +34,7 @@ struct agent {
 	struct module_cache *modules;
 	struct processes processes;
 	struct kernel_image kernel;
+	struct kernel_loaded loaded;
 	struct process_labels *labels;
 	struct collector collector;
 	struct mmap_events *events; /* NULL: the kernel does not let us have them */
@@ -39,6 +43,7 @@ struct agent {
 	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
 	struct giver *giver; /* NULL: nothing is given */
+	struct metrics_server *metrics; /* NULL: not asked for */
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
@@ -113,6 +118,14 @@ static int start_sampler(struct agent *a, struct err *e)
 	return 0;
 }
 
+static int open_metrics(struct agent *a, struct err *e)
+{
+	if (!a->options->metrics)
+		return 0;
+	agent_metrics_register();
+	return metrics_server_new(a->options->metrics, &a->metrics, e);
+}
+
 /* Before the first sample, so that nothing happens in between. */
 static void follow_mappings(struct agent *a)
 {
@@ -173,13 +186,15 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
 	// Said later: without sampling it does not matter.
+	kernel_loaded_init(&a->loaded, &kernel_paths, NULL);
 	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
-	if (open_labels(a, e) < 0 || open_sink(a, e) < 0)
+	if (open_labels(a, e) < 0 || open_metrics(a, e) < 0 || open_sink(a, e) < 0)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
 	a->collector.labels = a->labels;
+	a->collector.loaded = &a->loaded;
 	a->collector.ship_ctx = a;
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : ship;
@@ -188,17 +203,21 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	if (!known)
 		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
-	return 0;
+	return rights_keep(sink_is_file(&a->sink) ? RIGHTS_FOR_SAMPLING_TO_FILE
+						  : RIGHTS_FOR_SAMPLING,
+			   e);
 }
 
 static void agent_deinit(struct agent *a)
 {
 	giver_free(a->giver);
+	metrics_server_free(a->metrics);
 	if (a->sampler)
 		sampler_stop(a->sampler);
 	timeline_deinit(&a->timeline);
 	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
+	kernel_loaded_deinit(&a->loaded);
 	sink_deinit(&a->sink);
 	process_labels_free(a->labels);
 	processes_deinit(&a->processes);
@@ -223,9 +242,31 @@ static uint64_t next_event_ms(const struct agent *a)
 static void hand_files(struct agent *a)
 {
 	char id[BUILD_ID_TEXT];
+	int fd;
 
-	if (a->giver && giver_needs(a->giver, id))
-		giver_hand(a->giver, processes_open(&a->processes, id));
+	if (!a->giver || !giver_needs(a->giver, id))
+		return;
+	fd = processes_open(&a->processes, id);
+	giver_hand(a->giver, fd >= 0 ? fd : kernel_loaded_open(&a->loaded, id));
+}
+
+static void update_metrics(const struct agent *a)
+{
+	struct agent_numbers n = {
+		.collector = a->collector.stats,
+		.processes = a->processes.by_pid.n,
+		.process = a->processes.stats,
+	};
+
+	sampler_stats(a->sampler, &n.sampler);
+	process_labels_stats(a->labels, &n.labels);
+	module_cache_stats(a->modules, &n.modules);
+	if (a->events)
+		n.events = mmap_events_merge(a->events)->stats;
+	if (a->tables)
+		unwind_store_stats(a->tables, &n.tables);
+	sink_stats(&a->sink, &n.push);
+	agent_metrics_update(&n);
 }
 
 static void keep_house(struct agent *a, uint64_t now)
@@ -236,6 +277,8 @@ static void keep_house(struct agent *a, uint64_t now)
 		return;
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	processes_expire(&a->processes, PROCESS_IDLE_MS);
+	if (kernel_loaded_refresh(&a->loaded, &err) < 0)
+		log_err(LOG_WARN, "kernel_modules_unknown", &err, NULL);
 	process_labels_expire(a->labels, PROCESS_IDLE_MS);
 	// The CPUs that are sampled go on being sampled.
 	if (sampler_follow_cpus(a->sampler, &err) < 0)
@@ -272,6 +315,8 @@ static int turn(struct agent *a, struct err *e)
 		if (a->tables)
 			unwind_store_tick(a->tables);
 		hand_files(a);
+		if (a->metrics)
+			update_metrics(a);
 	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
 		a->next_flush_ms = now + jitter_interval(a->options->interval_ms);
@@ -364,8 +409,9 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 		ev = mmap_events_merge(a->events)->stats;
 	module_cache_stats(a->modules, &m);
 	getrusage(RUSAGE_SELF, &self);
-	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"stacks", LOG_U(c->stacks)},
-	    {"lost", LOG_U(s.lost + s.malformed)}, 
+	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"counted", LOG_U(c->counted)},
+	    {"stacks", LOG_U(c->stacks)}, {"lost", LOG_U(s.lost + s.malformed)},
+	    {"unwanted", LOG_U(c->unwanted)},
 	    {"cut", LOG_U(p->stacks_cut)}, {"empty", LOG_U(c->empty)},
 	    {"dropped", LOG_U(c->dropped)}, {"unmapped", LOG_U(p->leaves_unmapped)},
 	    {"scans", LOG_U(p->scans)}, {"gone", LOG_U(p->gone)},

@@ -12,7 +12,7 @@ import pprof_writer
 from agent_victims import DEPTH_MAX, libc_files
 from harness import SLOW, Skip, program, skip, wait_until
 
-SETTLE = 4  # seconds: the agent reads what is mapped, makes its tables, pushes; what it had by then does not count
+SETTLE = 4 if SLOW == 1 else 8  # seconds: the agent reads what is mapped, makes its tables, pushes; what it had by then does not count
 KERNEL = ("[kernel]", "[kernel module]")
 
 Frame = collections.namedtuple("Frame", "names mapping address")
@@ -100,6 +100,7 @@ class Verdict:
             self.roots[root] += 0 if s.capped else s.weight
             self.cut[s.folded] += s.weight if root else 0
         whole = self.roots.pop(None, 0)
+        self.incomplete = self.samples - self.capped - whole
         self.complete = whole / max(1, self.samples - self.capped)
         self.chains = [sum(s.weight for s in mine if re.search(chain, s.folded)) / max(1, self.samples)
                        for chain, _ in victim.chains]
@@ -151,11 +152,11 @@ def observe(case, victims, hz, seconds):
     for victim in running:
         victim.start(case)
     agent = Agent(case, server, "--hz", hz, pids=[v.process.pid for v in running])
-    time.sleep(SETTLE * SLOW / 2)
+    time.sleep(SETTLE / 2)
     for victim in running:
         if victim.name == "dlopen":
             victim.process.send_signal(signal.SIGUSR1)
-    time.sleep(SETTLE * SLOW / 2)
+    time.sleep(SETTLE / 2)
     early = query(server, 0, hz)
     time.sleep(seconds)
     agent.stop()
