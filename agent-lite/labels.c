@@ -94,6 +94,7 @@ int labels_set(struct labels *l, struct str name, struct str value, struct err *
 	size_t at = position(l, name, &found);
 	_cleanup_free_ char *copy = NULL;
 
+	value.n = value.n ? strnlen(value.p, value.n) : 0;
 	if (value.n == 0) {
 		labels_remove(l, name);
 		return 0;

@@ -31,7 +31,8 @@ struct labels {
 
 void labels_deinit(struct labels *l);
 /*
- * Sets or replaces; an empty value removes the label. The value becomes clean text in UTF-8.
+ * Sets or replaces; an empty value removes the label. The value becomes clean text in UTF-8, as far
+ * as its first NUL.
  * ERR_TOO_LARGE when there are too many or the name is too long; ERR_NOMEM.
  */
 int labels_set(struct labels *l, struct str name, struct str value, struct err *e) MUST_CHECK;

@@ -9,10 +9,11 @@
 #include <string.h>
 
 enum {
-	OPTIONS_MAX = 24,
+	OPTIONS_MAX = 40,
 	INTERVAL_MIN_MS = 1000,
 	INTERVAL_MAX_MS = 600 * 1000,
 	SPOOL_MIN_BYTES = 1 << 20,
+	UPLOAD_RATE_MIN = 1 << 10,
 	ONCE_MIN_MS = 100, // a few samples, at the most
 };
 
@@ -39,6 +40,12 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		 .help = "keep there what an absent server cannot take"},
 		{.name = "spool-size", .type = OPT_SIZE, .target = &o->spool_bytes,
 		 .fallback = "64MiB", .arg = "SIZE", .help = "at most; the oldest goes first"},
+		{.name = "node", .type = OPT_STRING, .target = &o->node, .arg = "NAME",
+		 .help = "label node of all series; default: the host's name", .group = "Labels"},
+		{.name = "label", .type = OPT_LIST, .target = &o->labels, .arg = "NAME=VALUE",
+		 .help = "one more label for all series"},
+		{.name = "relabel", .type = OPT_STRING, .target = &o->relabel, .arg = "FILE",
+		 .help = "rules (JSON) that keep, drop and rename: docs/AGENT.md"},
 		{.name = "hz", .type = OPT_U64, .target = &o->hz, .fallback = "19", .arg = "N",
 		 .help = "samples per second and CPU", .group = "What and how"},
 		{.name = "interval", .type = OPT_DURATION_MS, .target = &o->interval_ms,
@@ -57,12 +64,21 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		 .fallback = "auto", .arg = "NAME",
 		 .help = "auto, bpf_loop, tail_call or frame_pointer"},
 		{.name = "upload", .type = OPT_FLAG, .target = &o->upload,
-		 .help = "not built yet", .flag_only = true},
+		 .help = "send symbols and debug sections that the server wants, never code or data",
+		 .group = "Giving"},
+		{.name = "upload-rate", .type = OPT_SIZE, .target = &o->upload_rate,
+		 .fallback = "1MiB", .arg = "SIZE", .help = "bytes per second, at most"},
+		{.name = "upload-interval", .type = OPT_DURATION_MS, .target = &o->upload_interval_ms,
+		 .fallback = "60s", .arg = "DUR", .help = "how often the server is asked what it wants"},
+		{.name = "metrics", .type = OPT_STRING, .target = &o->metrics, .arg = "ADDR:PORT",
+		 .help = "answer GET /metrics there, e.g. 127.0.0.1:9102",
+		 .group = "Looking at the agent"},
 		{.name = "check", .type = OPT_FLAG, .target = &o->check,
 		 .help = "say what sampling needs and what is missing; exit 0 or 4",
-		 .group = "Without sampling", .flag_only = true},
+		 .flag_only = true},
 		{.name = "from-samples", .type = OPT_FLAG, .target = &o->from_samples,
-		 .help = "ship the dumps of a SIGPROF sampler: FILE...", .flag_only = true},
+		 .help = "ship the dumps of a SIGPROF sampler: FILE...",
+		 .group = "Without eBPF", .flag_only = true},
 	};
 
 	_Static_assert(countof(all) < OPTIONS_MAX, "room for the end");
@@ -104,11 +120,17 @@ static int parse_pids(struct options *o, struct err *e)
 	return 0;
 }
 
-static int refuse_unbuilt(const struct options *o, struct err *e)
+static int check_upload(const struct options *o, struct err *e)
 {
 	if (!o->upload)
 		return 0;
-	return err_set(e, ERR_USAGE, "--upload: not built yet");
+	if (!o->server)
+		return err_set(e, ERR_USAGE, "--upload needs --server");
+	if (o->upload_rate < UPLOAD_RATE_MIN)
+		return err_set(e, ERR_USAGE, "--upload-rate must be at least 1KiB");
+	if (o->upload_interval_ms < INTERVAL_MIN_MS)
+		return err_set(e, ERR_USAGE, "--upload-interval must be at least 1s");
+	return 0;
 }
 
 static bool on_command_line(const struct opt_table *t, const void *target)
@@ -175,8 +197,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	r = opt_parse(&t, argc, argv, o->files, &o->file_count, e);
 	if (r != 0)
 		return r;
-	if (refuse_unbuilt(o, e) < 0 || check_values(o, &t, e) < 0 ||
-	    choose_destination(o, &t, e) < 0)
+	if (check_values(o, &t, e) < 0 || choose_destination(o, &t, e) < 0 ||
+	    check_upload(o, e) < 0)
 		return -1;
 	if (sampler_parse_unwinder(o->unwinder_text, &o->unwinder, e) < 0)
 		return -1;
@@ -196,6 +218,10 @@ void options_deinit(struct options *o)
 	free(o->token_file);
 	free(o->output);
 	free(o->spool_dir);
+	free(o->node);
+	free(o->relabel);
+	free(o->metrics);
+	free_list(&o->labels);
 	free(o->unwinder_text);
 	free_list(&o->pid_texts);
 	free_list(&o->cgroups);

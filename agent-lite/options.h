@@ -17,6 +17,10 @@ struct options {
 	char *token_file;
 	char *spool_dir;      /* NULL: none */
 	uint64_t spool_bytes; /* at most, on disk */
+	char *node;	      /* NULL: the host's name */
+	struct opt_list labels;
+	char *relabel; /* file, NULL: none */
+	char *metrics; /* address and port, NULL: none */
 	uint64_t hz;
 	uint64_t interval_ms;
 	struct opt_list pid_texts;
@@ -35,6 +39,8 @@ struct options {
 	enum sampler_unwinder unwinder;
 	/* accepted, so that they can say that they are not there yet */
 	bool upload;
+	uint64_t upload_rate; /* bytes per second */
+	uint64_t upload_interval_ms;
 };
 
 /* 0, OPT_HELP or OPT_VERSION (print, exit 0), -1 with ERR_USAGE. Call options_deinit() in any case.

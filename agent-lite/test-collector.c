@@ -9,6 +9,7 @@ enum { NO_SUCH_PID = 0x7ffffff0 };
 
 static struct module_cache *modules;
 static struct processes processes;
+static struct process_labels *labels;
 static struct collector collector;
 static const struct kernel_image kernel = {
 	.known = true,
@@ -24,6 +25,7 @@ static void start(const struct kernel_image *k, bool merged)
 	e = ERR_INIT;
 	processes_init(&processes, modules, "/proc");
 	collector_init(&collector, &processes, k, merged);
+	collector.labels = labels;
 }
 
 static void stop(void)
@@ -34,7 +36,11 @@ static void stop(void)
 
 static int setup(void **state)
 {
+	const struct process_labels_config config = {.proc = "/proc", .node = "n1"};
+
 	(void)state;
+	if (process_labels_new(&config, &labels, &e) < 0)
+		return -1;
 	return module_cache_new(NULL, &modules, &e);
 }
 
@@ -42,6 +48,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	module_cache_free(modules);
+	process_labels_free(labels);
 	return 0;
 }
 
