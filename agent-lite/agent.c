@@ -265,6 +265,8 @@ static void update_metrics(const struct agent *a)
 	if (a->tables)
 		unwind_store_stats(a->tables, &n.tables);
 	sink_stats(&a->sink, &n.push);
+	if (a->giver)
+		giver_stats(a->giver, &n.given);
 	agent_metrics_update(&n);
 }
 
