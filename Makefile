@@ -210,7 +210,8 @@ check-tsan:
 	@$(MAKE) --no-print-directory VARIANT=tsan check
 bench: all
 	@BUILD=$(BUILD) tests/bench/run.sh
-check-instructions: all $(addprefix $(BUILD)/bench/symbolizer/,bench-lookup bench-pprof indexer/bench-index)
+check-instructions: all $(addprefix $(BUILD)/bench/symbolizer/,bench-lookup bench-pprof indexer/bench-index) \
+		$(BUILD)/bench/agent-lite/bench-unwind_table
 	@UNHEX_BUILD=$(abspath $(BUILD)) python3 tests/bench/check_instructions.py
 lint:
 	@ci/run.sh lint

@@ -3,9 +3,11 @@
 
 #include "agent-lite/agent_metrics.h"
 #include "agent-lite/collector.h"
+#include "agent-lite/giver.h"
 #include "agent-lite/jitter.h"
 #include "agent-lite/metrics_server.h"
 #include "agent-lite/mmap_events.h"
+#include "agent-lite/process_open.h"
 #include "agent-lite/rights.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
@@ -32,6 +34,7 @@ struct agent {
 	struct module_cache *modules;
 	struct processes processes;
 	struct kernel_image kernel;
+	struct kernel_loaded loaded;
 	struct process_labels *labels;
 	struct collector collector;
 	struct mmap_events *events; /* NULL: the kernel does not let us have them */
@@ -39,11 +42,12 @@ struct agent {
 	struct sampler *sampler;
 	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
+	struct giver *giver; /* NULL: nothing is given */
 	struct metrics_server *metrics; /* NULL: not asked for */
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
-	bool events_wait; /* they are to be read, but not before next_events_ms */
+	bool events_wait; /* until next_events_ms, so that they come in batches */
 	uint64_t next_events_ms;
 };
 
@@ -71,6 +75,11 @@ static int open_sink(struct agent *a, struct err *e)
 	return sink_open(&a->sink, &config, e);
 }
 
+static int drain_sampler(void *sampler, struct err *e)
+{
+	return sampler_drain(sampler, e);
+}
+
 static int open_labels(struct agent *a, struct err *e)
 {
 	const struct process_labels_config config = {
@@ -81,11 +90,6 @@ static int open_labels(struct agent *a, struct err *e)
 	};
 
 	return process_labels_new(&config, &a->labels, e);
-}
-
-static int drain_sampler(void *sampler, struct err *e)
-{
-	return sampler_drain(sampler, e);
 }
 
 static int start_sampler(struct agent *a, struct err *e)
@@ -146,6 +150,32 @@ static int start_tables(struct agent *a, struct err *e)
 	return 0;
 }
 
+static int start_giver(struct agent *a, struct err *e)
+{
+	const struct options *o = a->options;
+	const struct giver_config config = {
+		.server = o->server,
+		.token_file = o->token_file,
+		.tmp_dir = o->spool_dir,
+		.paths = &kernel_paths,
+		.kernel = &a->kernel,
+		.interval_ms = o->upload_interval_ms,
+		.bytes_per_s = o->upload_rate,
+	};
+
+	return o->upload ? giver_new(&config, &a->giver, e) : 0;
+}
+
+/* Of type collector_ship_fn. */
+static int ship(void *agent, struct batch *b, struct err *e)
+{
+	struct agent *a = agent;
+
+	if (a->giver)
+		giver_saw(a->giver, b);
+	return sink_ship(&a->sink, b, e);
+}
+
 static int start(struct agent *a, struct err *e)
 {
 	struct err unnamed = ERR_INIT;
@@ -155,6 +185,7 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
 	// Said later: without sampling it does not matter.
+	kernel_loaded_init(&a->loaded, &kernel_paths, NULL);
 	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
@@ -162,11 +193,12 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
 	a->collector.labels = a->labels;
-	a->collector.ship_ctx = &a->sink;
+	a->collector.loaded = &a->loaded;
+	a->collector.ship_ctx = a;
 	// One profile to a file: only at the end.
-	a->collector.ship = sink_is_file(&a->sink) ? NULL : sink_ship;
+	a->collector.ship = sink_is_file(&a->sink) ? NULL : ship;
 	follow_mappings(a);
-	if (start_sampler(a, e) < 0 || start_tables(a, e) < 0)
+	if (start_sampler(a, e) < 0 || start_tables(a, e) < 0 || start_giver(a, e) < 0)
 		return -1;
 	if (!known)
 		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
@@ -177,12 +209,14 @@ static int start(struct agent *a, struct err *e)
 
 static void agent_deinit(struct agent *a)
 {
+	giver_free(a->giver);
 	metrics_server_free(a->metrics);
 	if (a->sampler)
 		sampler_stop(a->sampler);
 	timeline_deinit(&a->timeline);
 	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
+	kernel_loaded_deinit(&a->loaded);
 	sink_deinit(&a->sink);
 	process_labels_free(a->labels);
 	processes_deinit(&a->processes);
@@ -202,6 +236,17 @@ static uint64_t next_event_ms(const struct agent *a)
 	if (a->events_wait)
 		next = MIN(next, a->next_events_ms);
 	return a->collector.ship ? MIN(next, a->next_flush_ms) : next;
+}
+
+static void hand_files(struct agent *a)
+{
+	char id[BUILD_ID_TEXT];
+	int fd;
+
+	if (!a->giver || !giver_needs(a->giver, id))
+		return;
+	fd = processes_open(&a->processes, id);
+	giver_hand(a->giver, fd >= 0 ? fd : kernel_loaded_open(&a->loaded, id));
 }
 
 static void update_metrics(const struct agent *a)
@@ -231,6 +276,8 @@ static void keep_house(struct agent *a, uint64_t now)
 		return;
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	processes_expire(&a->processes, PROCESS_IDLE_MS);
+	if (kernel_loaded_refresh(&a->loaded, &err) < 0)
+		log_err(LOG_WARN, "kernel_modules_unknown", &err, NULL);
 	process_labels_expire(a->labels, PROCESS_IDLE_MS);
 	// The CPUs that are sampled go on being sampled.
 	if (sampler_follow_cpus(a->sampler, &err) < 0)
@@ -242,13 +289,15 @@ static void keep_house(struct agent *a, uint64_t now)
 /* Samples first: the events of before them are there then. */
 static int take_samples(struct agent *a, uint64_t now, struct err *e)
 {
-	uint64_t seen_ns = clock_mono_ns();
+	const struct mmap_merge *events = a->events ? mmap_events_merge(a->events) : NULL;
+	uint64_t seen_ns = clock_mono_ns(), before = events ? events->stats.events : 0;
 
-	a->events_wait = false;
-	a->next_events_ms = now + EVENTS_MS;
-	if (sampler_drain(a->sampler, e) < 0)
+	if (sampler_drain(a->sampler, e) < 0 || timeline_run(&a->timeline, seen_ns, e) < 0)
 		return -1;
-	return timeline_run(&a->timeline, seen_ns, e);
+	// Where there were some, more are on their way: these are left alone for a while.
+	a->events_wait = events && events->stats.events > before;
+	a->next_events_ms = now + EVENTS_MS;
+	return 0;
 }
 
 /* Drains the rings, ships when a window is over. */
@@ -264,6 +313,7 @@ static int turn(struct agent *a, struct err *e)
 		sampler_pace(a->sampler);
 		if (a->tables)
 			unwind_store_tick(a->tables);
+		hand_files(a);
 		if (a->metrics)
 			update_metrics(a);
 	}
@@ -283,11 +333,8 @@ static bool told_to_stop(const struct agent *a)
 	return read(a->signals, &info, sizeof(info)) == (ssize_t)sizeof(info);
 }
 
-/*
- * Until a sample wants to be looked at, there are events, or something is due. Where many programs
- * are started, events are left alone for a while, so that they come in batches.
- */
-static int wait_for_work(struct agent *a, uint64_t now, bool *ret_too_early, struct err *e)
+/* Until a sample wants to be looked at, there are events, or something is due. */
+static int wait_for_work(const struct agent *a, uint64_t now, struct err *e)
 {
 	uint64_t next = next_event_ms(a);
 	struct pollfd fds[] = {
@@ -296,15 +343,8 @@ static int wait_for_work(struct agent *a, uint64_t now, bool *ret_too_early, str
 		{a->events && !a->events_wait ? mmap_events_fd(a->events) : -1, POLLIN, 0},
 	};
 
-	if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0) {
-		if (errno != EINTR)
-			return err_sys(e, errno, "waiting for samples");
-		return 0;
-	}
-	if (fds[2].revents)
-		a->events_wait = true;
-	*ret_too_early = fds[2].revents && !fds[0].revents && !fds[1].revents &&
-			 clock_mono_ms() < a->next_events_ms;
+	if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0 && errno != EINTR)
+		return err_sys(e, errno, "waiting for samples");
 	return 0;
 }
 
@@ -317,11 +357,7 @@ static int loop(struct agent *a, struct err *e)
 	a->next_flush_ms = now + jitter_first_interval(a->options->interval_ms);
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	for (now = clock_mono_ms(); now < a->end_ms && !told_to_stop(a); now = clock_mono_ms()) {
-		bool too_early = false;
-
-		if (wait_for_work(a, now, &too_early, e) < 0)
-			return -1;
-		if (!too_early && turn(a, e) < 0)
+		if (wait_for_work(a, now, e) < 0 || turn(a, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -395,7 +431,7 @@ static int ship_rest(struct agent *a, struct err *e)
 {
 	if (a->collector.batch.samples == 0 && sink_is_file(&a->sink))
 		return err_set(e, ERR_NOT_FOUND, "nothing was sampled: no profile is written");
-	a->collector.ship = sink_ship;
+	a->collector.ship = ship;
 	return collector_flush(&a->collector, e);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench-unwind_table [-n ROUNDS] [-o] FILE...
+ * bench-unwind_table [-n ROUNDS] [-c] [-l] FILE...
  *
- * For each file: rows and slots of its unwind table, CPU time to build it (the best of the rounds),
- * wall time through the sandboxed child and the child's memory before, at most and after, and with
- * -o libdw's CPU time for the same rows.
+ * For each file: rows and slots of its unwind table, CPU time to build it (the best of the rounds);
+ * with -c wall time through the sandboxed child, and the child's memory before, at most and after;
+ * with -l libdw's CPU time for the same rows.
  */
 #include "agent-lite/cfi_section.h"
 #include "agent-lite/elf_child.h"
@@ -24,7 +24,7 @@ enum { ROUNDS = 5, STATUS_MAX = 16 * 1024 };
 
 struct bench {
 	unsigned rounds;
-	bool with_libdw;
+	bool with_child, with_libdw;
 	uint64_t *slots;
 	struct elf_child *child;
 	struct unwind_table table;
@@ -147,7 +147,7 @@ static int bench_file(struct bench *b, const char *path, struct err *e)
 	printf("%s: %u rows, %u pages, %.2f MiB, %.2f ms CPU, %.1f ns/row\n", path, b->table.rows,
 	       b->table.pages, (double)(b->table.pages + b->table.rows) * 8 / 1048576, ms,
 	       b->table.rows ? ms * 1e6 / b->table.rows : 0);
-	if (ask_child(b, fd, e) < 0)
+	if (b->with_child && ask_child(b, fd, e) < 0)
 		return -1;
 	return b->with_libdw ? time_libdw(fd, ms, e) : 0;
 }
@@ -160,10 +160,12 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], ELF_CHILD_ARG) == 0)
 		return elf_child_main();
-	while ((option = getopt(argc, argv, "n:o")) > 0) {
+	while ((option = getopt(argc, argv, "n:cl")) > 0) {
 		if (option == 'n')
 			b.rounds = (unsigned)MAX(strtoul(optarg, NULL, 10), 1UL);
-		else if (option == 'o')
+		else if (option == 'c')
+			b.with_child = true;
+		else if (option == 'l')
 			b.with_libdw = true;
 		else
 			return EXIT_USAGE;

@@ -23,7 +23,10 @@ static struct frame kernel_frame(const struct collector *c, uint64_t ip)
 {
 	const struct kernel_image *k = c->kernel;
 	bool core = !k->known || (ip >= k->start && ip < k->end);
+	struct frame loaded;
 
+	if (!core && c->loaded && kernel_loaded_frame(c->loaded, ip, &loaded))
+		return loaded;
 	return (struct frame){
 		.module = module_cache_special(c->modules,
 					       core ? MODULE_KERNEL : MODULE_KERNEL_OTHER),

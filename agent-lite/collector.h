@@ -9,6 +9,7 @@
 
 #include "agent-lite/batch.h"
 #include "agent-lite/kernel_image.h"
+#include "agent-lite/kernel_loaded.h"
 #include "agent-lite/process.h"
 #include "agent-lite/process_labels.h"
 #include "agent-lite/record.h"
@@ -21,8 +22,9 @@ struct collector {
 	struct processes *processes;
 	struct module_cache *modules;
 	const struct kernel_image *kernel;
-	struct process_labels *labels; /* borrowed; NULL: series have none */
+	struct kernel_loaded *loaded; /* NULL: nothing is known of what is not the kernel's own */
 	const struct unwind_store *tables; /* NULL: stacks do not come as copies */
+	struct process_labels *labels; /* borrowed; NULL: series have none */
 	struct batch batch;
 	collector_ship_fn *ship; /* NULL: a full batch drops what does not fit */
 	void *ship_ctx;

@@ -96,12 +96,25 @@ static int build_table(const struct fds *fds, struct unwind_table *ret, struct e
 	return r;
 }
 
+static int read_file(uint32_t kind, const struct fds *fds, struct elf_answer *a, struct err *e)
+{
+	switch (kind) {
+	case ELF_REQUEST_TABLE:
+		return build_table(fds, &a->table, e);
+	case ELF_REQUEST_SYMBOLS:
+		return elf_symbols_plan(fds->fd[0], &a->symbols, e);
+	case ELF_REQUEST_CODE:
+		return elf_code_sections(fds->fd[0], &a->code, e);
+	default:
+		return elf_ident_read(fds->fd[0], &a->ident, e);
+	}
+}
+
 static bool answer_request(const struct elf_request *rq, const struct fds *fds)
 {
 	struct elf_answer a = {.sequence = rq->sequence};
 	struct err err = ERR_INIT;
-	int r = rq->kind == ELF_REQUEST_TABLE ? build_table(fds, &a.table, &err)
-					  : elf_ident_read(fds->fd[0], &a.ident, &err);
+	int r = read_file(rq->kind, fds, &a, &err);
 
 	if (r < 0) {
 		a.kind = err.kind;
@@ -282,8 +295,16 @@ static bool answer_is_sane(const struct elf_child *c, enum elf_request_kind kind
 		return false;
 	if (a->kind != ERR_NONE)
 		return true;
-	return kind == ELF_REQUEST_TABLE ? table_is_sane(&a->table, c->slots)
-				     : ident_is_sane(&a->ident);
+	switch (kind) {
+	case ELF_REQUEST_TABLE:
+		return table_is_sane(&a->table, c->slots);
+	case ELF_REQUEST_SYMBOLS:
+		return symbols_plan_is_sane(&a->symbols, UINT64_MAX);
+	case ELF_REQUEST_CODE:
+		return code_sections_are_sane(&a->code);
+	default:
+		return ident_is_sane(&a->ident);
+	}
 }
 
 static int receive_answer(struct elf_child *c, enum elf_request_kind kind, struct elf_answer *a,
@@ -333,6 +354,28 @@ int elf_child_ident(struct elf_child *c, int fd, struct elf_ident *ret, struct e
 	if (ask(c, ELF_REQUEST_IDENT, &fds, &a, e) < 0)
 		return -1;
 	*ret = a.ident;
+	return 0;
+}
+
+int elf_child_symbols(struct elf_child *c, int fd, struct symbols_plan *ret, struct err *e)
+{
+	const struct fds fds = {.fd = {fd}, .n = 1};
+	struct elf_answer a;
+
+	if (ask(c, ELF_REQUEST_SYMBOLS, &fds, &a, e) < 0)
+		return -1;
+	*ret = a.symbols;
+	return 0;
+}
+
+int elf_child_code(struct elf_child *c, int fd, struct code_sections *ret, struct err *e)
+{
+	const struct fds fds = {.fd = {fd}, .n = 1};
+	struct elf_answer a;
+
+	if (ask(c, ELF_REQUEST_CODE, &fds, &a, e) < 0)
+		return -1;
+	*ret = a.code;
 	return 0;
 }
 

@@ -6,7 +6,9 @@
 #ifndef AGENT_ELF_CHILD_WIRE_H
 #define AGENT_ELF_CHILD_WIRE_H
 
+#include "agent-lite/elf_code_sections.h"
 #include "agent-lite/elf_ident.h"
+#include "agent-lite/elf_symbols.h"
 #include "agent-lite/unwind_table.h"
 
 #include <sys/socket.h>
@@ -20,6 +22,8 @@ enum {
 enum elf_request_kind {
 	ELF_REQUEST_IDENT, // descriptor: the file
 	ELF_REQUEST_TABLE, // descriptors: the file, memory for the slots
+	ELF_REQUEST_SYMBOLS, // descriptor: the file
+	ELF_REQUEST_CODE, // descriptor: the file
 };
 
 struct elf_request {
@@ -33,6 +37,8 @@ struct elf_answer {
 	union {
 		struct elf_ident ident;
 		struct unwind_table table;
+		struct symbols_plan symbols;
+		struct code_sections code;
 	};
 	char msg[256];
 };

@@ -13,6 +13,7 @@ enum {
 	INTERVAL_MIN_MS = 1000,
 	INTERVAL_MAX_MS = 600 * 1000,
 	SPOOL_MIN_BYTES = 1 << 20,
+	UPLOAD_RATE_MIN = 1 << 10,
 	ONCE_MIN_MS = 100, // a few samples, at the most
 };
 
@@ -63,7 +64,12 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		 .fallback = "auto", .arg = "NAME",
 		 .help = "auto, bpf_loop, tail_call or frame_pointer"},
 		{.name = "upload", .type = OPT_FLAG, .target = &o->upload,
-		 .help = "not built yet", .flag_only = true},
+		 .help = "send symbols and debug sections that the server wants, never code or data",
+		 .group = "Giving"},
+		{.name = "upload-rate", .type = OPT_SIZE, .target = &o->upload_rate,
+		 .fallback = "1MiB", .arg = "SIZE", .help = "bytes per second, at most"},
+		{.name = "upload-interval", .type = OPT_DURATION_MS, .target = &o->upload_interval_ms,
+		 .fallback = "60s", .arg = "DUR", .help = "how often the server is asked what it wants"},
 		{.name = "metrics", .type = OPT_STRING, .target = &o->metrics, .arg = "ADDR:PORT",
 		 .help = "answer GET /metrics there, e.g. 127.0.0.1:9102",
 		 .group = "Looking at the agent"},
@@ -114,11 +120,17 @@ static int parse_pids(struct options *o, struct err *e)
 	return 0;
 }
 
-static int refuse_unbuilt(const struct options *o, struct err *e)
+static int check_upload(const struct options *o, struct err *e)
 {
 	if (!o->upload)
 		return 0;
-	return err_set(e, ERR_USAGE, "--upload: not built yet");
+	if (!o->server)
+		return err_set(e, ERR_USAGE, "--upload needs --server");
+	if (o->upload_rate < UPLOAD_RATE_MIN)
+		return err_set(e, ERR_USAGE, "--upload-rate must be at least 1KiB");
+	if (o->upload_interval_ms < INTERVAL_MIN_MS)
+		return err_set(e, ERR_USAGE, "--upload-interval must be at least 1s");
+	return 0;
 }
 
 static bool on_command_line(const struct opt_table *t, const void *target)
@@ -185,8 +197,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	r = opt_parse(&t, argc, argv, o->files, &o->file_count, e);
 	if (r != 0)
 		return r;
-	if (refuse_unbuilt(o, e) < 0 || check_values(o, &t, e) < 0 ||
-	    choose_destination(o, &t, e) < 0)
+	if (check_values(o, &t, e) < 0 || choose_destination(o, &t, e) < 0 ||
+	    check_upload(o, e) < 0)
 		return -1;
 	if (sampler_parse_unwinder(o->unwinder_text, &o->unwinder, e) < 0)
 		return -1;

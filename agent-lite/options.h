@@ -39,6 +39,8 @@ struct options {
 	enum sampler_unwinder unwinder;
 	/* accepted, so that they can say that they are not there yet */
 	bool upload;
+	uint64_t upload_rate; /* bytes per second */
+	uint64_t upload_interval_ms;
 };
 
 /* 0, OPT_HELP or OPT_VERSION (print, exit 0), -1 with ERR_USAGE. Call options_deinit() in any case.

@@ -17,6 +17,7 @@
 
 #include "agent-lite/mappings.h"
 #include "agent-lite/module_cache.h"
+#include "agent-lite/perf_map_file.h"
 #include "base/map.h"
 
 enum {
@@ -35,6 +36,7 @@ struct process {
 	struct process_key key;
 	struct mappings mappings; /* modules referenced; NULL where the file was not looked at yet */
 	struct mappings before;	  /* of the image that execve() replaced a moment ago */
+	struct perf_map_file *jit; /* names of code in no file; NULL: none was sampled */
 	char comm[PROCESS_NAME];  /* of the leader, from events; may be empty */
 	char container[CONTAINER_ID]; /* empty: none, or not known */
 	uint32_t ppid;		      /* 0: not known */
@@ -42,7 +44,7 @@ struct process {
 	bool sampled;
 	bool complete;	 /* events tell of all its mappings */
 	bool gone;	 /* it had ended before anything could be learnt of its mappings */
-	bool unresolved; /* modules are missing, or guessed */
+	bool unresolved; /* modules are missing or guessed, or the listener is not told yet */
 	bool touched;	 /* waits for processes_settle() */
 	bool told;	 /* the listener has its mappings */
 	uint64_t born_ns;  /* CLOCK_MONOTONIC, of the fork; 0: not known */
@@ -92,6 +94,8 @@ struct processes {
 		uint64_t files_unopened;
 		uint64_t mappings_dropped;
 		uint64_t leaves_unmapped; /* shipped as [unknown] */
+		uint64_t jit_frames;	  /* in no file; `named` of them by a perf map */
+		uint64_t jit_named;
 		uint64_t stacks_cut;	  /* at a caller in no executable mapping */
 	} stats;
 };
@@ -105,10 +109,18 @@ void processes_deinit(struct processes *ps);
 int processes_get(struct processes *ps, const struct process_key *key, struct process **ret,
 		  struct err *e) MUST_CHECK;
 /*
+ * Scans the process of that key if it is new, but reads no files: that can wait until its samples
+ * are looked at, while the process may not.
+ */
+int processes_meet(struct processes *ps, const struct process_key *key, struct err *e) MUST_CHECK;
+/* Is there nothing to meet? */
+bool processes_has_met(const struct processes *ps, uint64_t pid);
+/*
  * What to ship for a user stack of n run-time addresses, leaf first. Callers in no executable
  * mapping end the stack: they are what a walk over frame pointers finds where a function keeps
- * none. Of a process that had ended too early everything is [unknown], uncut. The modules are
- * borrowed: valid until the next call of any function here.
+ * none. Of a process that had ended too early everything is [unknown], uncut. Code in no file is
+ * named where the process says how (perf_map_file.h). Modules and names are borrowed: valid until
+ * the next call of any function here.
  */
 int processes_frames(struct processes *ps, struct process *p, const uint64_t *addresses, size_t n,
 		     struct frame *ret, size_t *ret_n, struct err *e) MUST_CHECK;

@@ -137,6 +137,8 @@ static int apply_exec(struct processes *ps, const struct mmap_event *ev, struct 
 	module_release_mappings(&p->before);
 	p->before = p->mappings;
 	p->mappings = MAPPINGS_INIT;
+	perf_map_file_free(p->jit);
+	p->jit = NULL;
 	p->exec_ms = clock_mono_ms();
 	p->unresolved = false;
 	return touch(ps, p, e);

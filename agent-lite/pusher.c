@@ -4,6 +4,7 @@
 #include "agent-lite/jitter.h"
 #include "agent-lite/push_queue.h"
 #include "agent-lite/push_request.h"
+#include "agent-lite/token_file.h"
 #include "agent-lite/rights.h"
 #include "base/clock.h"
 #include "base/http_client.h"
@@ -19,7 +20,6 @@
 #include <time.h>
 
 enum {
-	TOKEN_MAX = 4096,
 	ANSWER_MAX = 64 << 10,
 	REQUEST_TIMEOUT_MS = 10 * 1000,
 	PAUSE_FIRST_MS = 500,
@@ -171,28 +171,11 @@ static bool never_taken(long status)
 	return false;
 }
 
-static int set_token(struct pusher *p, struct err *e)
-{
-	_cleanup_(buf_deinit) struct buf b = BUF_INIT(TOKEN_MAX);
-	char token[TOKEN_MAX + 1];
-	struct str trimmed;
-
-	if (!p->token_file)
-		return 0;
-	if (io_read_file(p->token_file, &b, e) < 0)
-		return err_wrap(e, "--token-file");
-	trimmed = str_trim(buf_str(&b));
-	if (trimmed.n == 0)
-		return err_set(e, ERR_CONFIG, "--token-file %s is empty", p->token_file);
-	snprintf(token, sizeof(token), STR_FMT, STR_ARG(trimmed));
-	return http_client_token(p->http, token, e);
-}
-
 static void renew_token(struct pusher *p)
 {
 	struct err err = ERR_INIT;
 
-	if (set_token(p, &err) < 0)
+	if (token_file_use(p->token_file, p->http, &err) < 0)
 		log_err(LOG_WARN, "token_not_renewed", &err, NULL);
 }
 
@@ -457,7 +440,7 @@ static int set_up(struct pusher *p, const struct pusher_config *config, struct e
 		return err_nomem(e);
 	if (set_url(p, config->server, e) < 0 ||
 	    http_client_new("unhex-agent/" UNHEX_VERSION, ANSWER_MAX, &p->http, e) < 0 ||
-	    set_token(p, e) < 0)
+	    token_file_use(p->token_file, p->http, e) < 0)
 		return -1;
 	if (config->spool_dir) {
 		if (spool_open(config->spool_dir, config->spool_bytes, &p->spool, e) < 0)

@@ -111,7 +111,7 @@ static void mistakes_are_named(void **state)
 static void what_is_not_built_says_so(void **state)
 {
 	(void)state;
-	assert_refused("--stdout --upload", "--upload: not built yet");
+	assert_refused("--stdout --upload", "--upload needs --server");
 	assert_refused("--server http://x --spool-size 4k", "--spool-size");
 }
 

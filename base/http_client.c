@@ -158,6 +158,10 @@ static int on_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_o
 {
 	struct transfer *t = ctx;
 
+	if (t->rq->stop && atomic_load(t->rq->stop))
+		return 1;
+	if (!t->rq->progress)
+		return 0;
 	if (up_total > 0)
 		t->rq->progress(t->rq->progress_ctx, (uint64_t)up, (uint64_t)up_total);
 	else
@@ -199,6 +203,8 @@ static void set_limits(CURL *curl, const struct http_request *rq)
 	curl_easy.setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
 	curl_easy.setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy.setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)LOW_SPEED_S);
+	if (rq->send_bytes_per_s)
+		curl_easy.setopt(curl, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)rq->send_bytes_per_s);
 	curl_easy.setopt(curl, CURLOPT_TIMEOUT_MS, (long)MIN(rq->timeout_ms, (uint64_t)INT32_MAX));
 }
 
@@ -209,7 +215,7 @@ static void set_callbacks(CURL *curl, struct transfer *t)
 	curl_easy.setopt(curl, CURLOPT_WRITEDATA, t);
 	curl_easy.setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy.setopt(curl, CURLOPT_HEADERDATA, t);
-	if (t->rq->progress) {
+	if (t->rq->progress || t->rq->stop) {
 		curl_easy.setopt(curl, CURLOPT_NOPROGRESS, 0L);
 		curl_easy.setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 		curl_easy.setopt(curl, CURLOPT_XFERINFODATA, t);

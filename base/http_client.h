@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include <stdatomic.h>
 
 struct http_client;
 
@@ -26,6 +27,8 @@ struct http_request {
 	int out_fd;                 /* >= 0: response body of 2xx goes there instead of the buffer */
 	http_progress_fn *progress;
 	void *progress_ctx;
+	uint64_t send_bytes_per_s; /* at most, over some seconds; 0: as fast as it goes */
+	const atomic_bool *stop;   /* once true the request ends within a second; may be NULL */
 };
 
 #define HTTP_REQUEST_INIT ((struct http_request){.method = "GET", .body_fd = -1, .out_fd = -1})

@@ -15,11 +15,12 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "e2e")]
 
+from agent import bench_agent  # noqa: E402
 from harness import BUILD, ROOT, Case, run  # noqa: E402
 from measuring import QUICK, Meter, load_average, number, say  # noqa: E402
 from profiles import bench_pprof  # noqa: E402
 from rivals import Rivals  # noqa: E402
-from serving import bench_agent, bench_server  # noqa: E402
+from serving import bench_server  # noqa: E402
 from subjects import ADDRESSES, NAMED_OF, Missing, Subject, kernel_image, libc_debug  # noqa: E402
 from symbolizing import Comparison, bench_build_instructions  # noqa: E402
 
@@ -75,7 +76,8 @@ class Bench:
             return
         say(f"{part}: ours alone")
         try:
-            self.own.append(make_table())
+            made = make_table()
+            self.own += made if isinstance(made, list) else [made]
         except Missing as why:
             self.missing.append(f"{part}: {why}")
 
@@ -87,7 +89,7 @@ class Bench:
             self.alone("libc", lambda: bench_build_instructions(self.subject("libc"), self.rivals))
         self.alone("pprof", lambda: bench_pprof(self.subject("libc"), self.rivals))
         self.alone("server", lambda: bench_server(self.case, self.subject("libc")))
-        self.alone("agent", lambda: bench_agent(self.case, self.meter))
+        self.alone("agent", lambda: bench_agent(self.case))
 
 
 # ---- report --------------------------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 """Instructions, counted by callgrind, of what has to stay fast: a regression shows on a busy machine, too. The
 bounds leave room for another compiler and for a libc of another version; who makes things faster lowers them."""
 import os
+import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), "e2e")]
 
-from harness import main, need, program, skip, test  # noqa: E402
+from harness import main, need, program, run, skip, test  # noqa: E402
 from measuring import find_tool  # noqa: E402
 from profiles import synthetic_profile  # noqa: E402
 from subjects import NAMED_OF, Missing, Subject, libc_debug  # noqa: E402
@@ -19,6 +20,7 @@ START_MAX = 4_500_000  # unhex addr2line, one address of an index
 LINE_MAX = 2_400  # each further address, read and printed
 ROW_MAX = 4_400  # building an index, a row
 PROFILE_MAX = 250_000_000  # bench-pprof, all steps of one round
+UNWIND_ROW_MAX = 650  # the agent's unwind table of libc, a row
 
 
 def libc(case):
@@ -69,6 +71,19 @@ def profile(case):
     once, twice = (instructions(bench_tool("symbolizer/bench-pprof"), path, rounds, subject.index, valgrind=valgrind)
                    for rounds in (1, 2))
     at_most("a profile", twice - once, PROFILE_MAX)
+
+
+@test
+def unwind_table(case):
+    """the agent's unwind table of the libc in use"""
+    need("valgrind")
+    valgrind = find_tool("valgrind")
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        libc_path = next(line.split()[-1] for line in maps if "/libc.so" in line or "/libc-" in line)
+    tool = bench_tool("agent-lite/bench-unwind_table")
+    rows = int(re.search(r": (\d+) rows", run(tool, libc_path).stdout)[1])
+    once, twice = (instructions(tool, "-n", n, libc_path, valgrind=valgrind) for n in (1, 2))
+    at_most("a row of an unwind table", (twice - once) / rows, UNWIND_ROW_MAX)
 
 
 main()

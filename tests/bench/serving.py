@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pprof_writer
-from harness import BUILD, ROOT, SUBJECTS, program, run, wait_until
+from harness import BUILD, ROOT, program, run, wait_until
 from measuring import QUICK, Table, cpu_seconds, number, peak_memory, say, settle
 from profiles import synthetic_profile
 from subjects import LIBC
@@ -151,27 +151,4 @@ def bench_server(case, subject):
                   "and writing the window. libc's debug file is uploaded, the other binaries are unknown to the server.")
     add_push_rows(case, subject, table, push_request(profile), seconds)
     add_query_rows(case, subject, table, seconds)
-    return table
-
-
-# ---- agent ---------------------------------------------------------------------------------------------
-
-
-def bench_agent(case, meter):
-    lacks = ebpf_lacks()
-    seconds = 5 if QUICK else 20
-    table = Table("The agent", ["CPU, s", "user, s", "share of one CPU, %", "BPF program, s", "peak memory, MB", "samples"],
-                  f"{seconds} s at 19 Hz, all {os.cpu_count()} CPUs busy, whole host. CPU is the agent's own (rusage), "
-                  "start and shipping included; the BPF program runs in the interrupted processes' time.")
-    if lacks:
-        table.remarks.append(f"Left out: eBPF sampling is not permitted here: {lacks}.")
-        return table
-    busy = case.compile(os.path.join(SUBJECTS, "busy.c"), "busy", "-O2", "-g", "-fno-omit-frame-pointer")
-    for _ in range(os.cpu_count()):
-        case.spawn(busy, seconds + 4, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    cost = meter.run([program("unhex-agent"), "--once", f"{seconds}s", "--hz", "19", "-o", case.path("agent.pb.gz")])
-    with open(meter.report + ".stderr", encoding="utf-8") as talk:
-        stats = dict(re.findall(r"(\w+)=(\S+)", talk.read()))
-    table.add("unhex-agent", cost.cpu, cost.user, cost.cpu / seconds * 100, float(stats.get("bpf_s", 0)), cost.memory,
-              float(stats.get("samples", 0)))
     return table

@@ -9,9 +9,10 @@ import time
 import urllib.parse
 
 import pprof_writer
-from agent_victims import DEPTH_MAX
-from harness import SLOW, program, skip, wait_until
+from agent_victims import DEPTH_MAX, libc_files
+from harness import SLOW, Skip, program, skip, wait_until
 
+SETTLE = 4 if SLOW == 1 else 8  # seconds: the agent reads what is mapped, makes its tables, pushes; what it had by then does not count
 KERNEL = ("[kernel]", "[kernel module]")
 
 Frame = collections.namedtuple("Frame", "names mapping address")
@@ -36,8 +37,8 @@ class Stack:
         self.root = self.user[-1] if self.user else None
 
 
-def stacks(raw, hz):
-    """Of a gzip-compressed pprof whose last value is CPU time, taken hz times a second."""
+def stacks(raw, hz, column=-1):
+    """Of a gzip-compressed pprof; a column's values are times, one of hz a second counts 1."""
     profile = pprof_writer.decode(gzip.decompress(raw))
     nowhere = {"filename": "", "build_id": ""}
     found = []
@@ -45,15 +46,15 @@ def stacks(raw, hz):
         locations = [profile["locations"][i] for i in ids]
         frames = [Frame([line[0] for line in l["lines"]], profile["mappings"].get(l["mapping"], nowhere), l["address"])
                   for l in locations]
-        found.append(Stack(frames, round(values[-1] * hz / 1e9), labels))
+        found.append(Stack(frames, round(values[column] * hz / 1e9), labels))
     return found
 
 
-def query(server, since, hz, name="process_cpu"):
+def query(server, since, hz, name="process_cpu", column=-1):
     """What was pushed since then, with names; waits until there is something."""
     args = urllib.parse.urlencode({"match": f'{{__name__="{name}"}}', "from": int(since), "to": int(time.time() + 60)})
     answer = wait_until(lambda: (lambda r: r.status == 200 and r)(server.get("/v1/query?" + args)), what="the pushed profile")
-    return stacks(answer.body, hz)
+    return stacks(answer.body, hz, column)
 
 
 def without(found, early):
@@ -99,6 +100,7 @@ class Verdict:
             self.roots[root] += 0 if s.capped else s.weight
             self.cut[s.folded] += s.weight if root else 0
         whole = self.roots.pop(None, 0)
+        self.incomplete = self.samples - self.capped - whole
         self.complete = whole / max(1, self.samples - self.capped)
         self.chains = [sum(s.weight for s in mine if re.search(chain, s.folded)) / max(1, self.samples)
                        for chain, _ in victim.chains]
@@ -124,3 +126,44 @@ class Verdict:
         """The most frequent stacks, and of those without a root, for a failure's message."""
         cut = [pair for pair in self.cut.most_common(n) if pair[1]]
         return "\n".join(f"{weight:6} {folded[:300]}" for folded, weight in self.folded.most_common(n) + [("cut:", len(cut))] + cut)
+
+
+# ---- victims, sampled together ----------------------------------------------------------------------------
+
+
+def prepare_all(case, victims, verdicts):
+    ready = []
+    for victim in victims:
+        try:
+            victim.prepare(case)
+            ready.append(victim)
+        except Skip as reason:
+            verdicts[victim.name] = reason
+    return ready
+
+
+def observe(case, victims, hz, seconds):
+    """Runs them all at once and samples them; victim's name -> Verdict, or the Skip that says why there is none."""
+    verdicts = {}
+    files = libc_files()
+    server = case.server(name=f"data{len(case.servers)}")
+    running = prepare_all(case, victims, verdicts)
+    case.unhex("upload", "--wait", *files, *sorted({f for v in running for f in v.files}), server=server)
+    for victim in running:
+        victim.start(case)
+    agent = Agent(case, server, "--hz", hz, pids=[v.process.pid for v in running])
+    time.sleep(SETTLE / 2)
+    for victim in running:
+        if victim.name == "dlopen":
+            victim.process.send_signal(signal.SIGUSR1)
+    time.sleep(SETTLE / 2)
+    early = query(server, 0, hz)
+    time.sleep(seconds)
+    agent.stop()
+    for victim in running:
+        victim.end()
+    found = without(query(server, 0, hz), early)
+    server.stop()
+    for victim in running:
+        verdicts[victim.name] = Verdict(victim, [s for s in found if s.labels.get("pid") == victim.process.pid])
+    return verdicts

@@ -18,7 +18,8 @@ FOLDER = os.path.join(SUBJECTS, "victims")
 SECONDS = 60  # a victim lives at most so long; it is killed when its test ends
 DEPTH_MAX = 127  # bpf/profile.h, PROFILE_DEPTH
 ENTRY_BYTES = 64
-COMPLETE_MIN = 0.97  # of the stacks; the aim is 0.99, but a few samples of a busy machine are no measurement
+COMPLETE_MIN = 0.97  # of the stacks; the aim is 0.99, but so few samples of a busy machine are no measurement
+INCOMPLETE_FREE = 2  # samples that may lack a root however few there are
 
 START = {"_start"}
 THREAD = {"clone3", "clone"}  # with __ or __GI___ before it, as libc has it

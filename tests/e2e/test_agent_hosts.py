@@ -12,11 +12,11 @@ import time
 
 import pprof_writer
 from agent_runs import Agent, need_ebpf, query
-from agent_victims import C, SECONDS, WITH_FP, c_program, compiled, Victim
+from agent_victims import C, SECONDS, WITH_FP, WITHOUT_FP, c_program, compiled, Victim
 from harness import SLOW, build_id, main, need, program, run, skip, test, wait_until
 
 HZ = 499
-HZ_OF_CROWD = 97
+HZ_OF_HOST = 97
 CROWD = 2000
 CROWD_RSS_MAX = 64 << 20
 NEVER = {"inner", "middle", "outer", "main", "_start", "run"}  # functions that only the server may name
@@ -34,7 +34,7 @@ def need_root():
 def container(case, name, *flags):
     """Runs a copy of chain.c in a mount and PID namespace, on a file system that no other process sees; the program."""
     need("unshare", "chroot")
-    exe = compiled(case, "chain.c", name, *WITH_FP, "-DKEEP_FRAME", *flags)
+    exe = compiled(case, "chain.c", name, *WITHOUT_FP, *flags)
     libraries = re.findall(r"(/\S+) \(0x", run("ldd", exe, check=False).stdout)
     top = case.path(name + ".root")
     os.mkdir(top)
@@ -52,20 +52,25 @@ def containers(case):
     """a static and a dynamic program on a file system that only they see: build-ID, whole chain"""
     need_root()
     server = case.server()
-    agent = Agent(case, server, "--hz", HZ)
+    # The agent is there first, and the processes are new to it: until it has their tables, it gets copies of their
+    # stacks, a few of each process.
+    agent = Agent(case, server, "--hz", HZ_OF_HOST)
+    wait_until(lambda: bpf_ids(agent.process.pid)["link"], what="a working agent")
+    time.sleep(1)
     programs = [container(case, "in_static", "-static"), container(case, "in_dynamic")]
     case.unhex("upload", "--wait", *programs, server=server)
-    time.sleep(4 * SLOW)
+    time.sleep(4)
     agent.stop()
-    found = query(server, time.time() - 600, HZ)
+    found = query(server, 0, HZ_OF_HOST)
     for exe in programs:
         mine = [s for s in found if s.labels.get("comm") == os.path.basename(exe)]
         total = sum(s.weight for s in mine)
         inside = sum(s.weight for s in mine if any(f.mapping["build_id"] == build_id(exe) for f in s.user))
         chain = sum(s.weight for s in mine if "inner;middle;outer;main;" in s.folded)
+        whole = sum(s.weight for s in mine if s.folded.endswith(";_start;"))
         print(f"# {os.path.basename(exe)}: {total} samples, {inside / max(1, total):.1%} with its build-ID, "
-              f"chain {chain / max(1, total):.1%}")
-        assert total >= 50 and inside >= 0.95 * total and chain >= 0.9 * total, [s.folded for s in mine][:5]
+              f"chain {chain / max(1, total):.1%}, {whole / max(1, total):.1%} to the root")
+        assert total >= 30 and inside >= 0.95 * total and chain >= 0.9 * total and whole >= 0.95 * total, sorted(((s.weight, s.folded) for s in mine if not s.folded.endswith(";_start;")), reverse=True)[:9]
 
 
 # ---- what a kill leaves -----------------------------------------------------------------------------------
@@ -138,17 +143,17 @@ def two_thousand_processes(case):
     case.unhex("upload", "--wait", exe, server=server)
     crowd = case.spawn(exe, SECONDS, CROWD, stdout=subprocess.PIPE)
     assert crowd.stdout.readline() == b"ready\n"
-    agent = Agent(case, server, "--hz", HZ_OF_CROWD)
+    agent = Agent(case, server, "--hz", HZ_OF_HOST)
     seconds = 5
-    time.sleep(seconds * SLOW)
+    time.sleep(seconds)
     peak = memory(agent.process.pid)
     stats = agent.stop()
-    mine = [s for s in query(server, 0, HZ_OF_CROWD) if s.labels.get("comm") == "crowd"]
+    mine = [s for s in query(server, 0, HZ_OF_HOST) if s.labels.get("comm") == "crowd"]
     seen = {s.labels["pid"] for s in mine}
     total = sum(s.weight for s in mine)
     named = sum(s.weight for s in mine if "inner;" in s.folded)
     print(f"# {len(seen)} of {CROWD} processes seen in {total} samples, inner named in {named / max(1, total):.0%}; "
-          f"agent: {float(stats['cpu_s']):.2f} s CPU in {seconds * SLOW} s, {peak / 1e6:.1f} MB at most, lost {stats['lost']}")
+          f"agent: {float(stats['cpu_s']):.2f} s CPU in {seconds} s, {peak / 1e6:.1f} MB at most, lost {stats['lost']}")
     assert len(seen) > 100 and named > 0.5 * total
     assert stats["lost"] == "0" and stats["dropped"] == "0", stats
     assert SLOW > 1 or peak < CROWD_RSS_MAX, peak
@@ -177,8 +182,8 @@ def no_names_on_the_wire(case):
     assert {l.get("pid") for l in profile["labels"]} == {v.process.pid for v in victims}
     assert not NEVER & set(profile["strings"]), profile["strings"]
     named = {line[0] for l in profile["locations"].values() for line in l["lines"]}
-    print(f"# named by the host: {sorted(named) or 'nothing'}")
-    assert named <= {"jitted_inner", "jitted_outer"}, named
+    print(f"# named by the host: {sorted(named)}")
+    assert named == {"jitted_inner", "jitted_outer"}, named
     assert not any("victims" in text for text in profile["strings"]), "a source file is named"
 
 
