@@ -91,4 +91,21 @@ def the_daemonset_is_not_privileged(case):
     assert mounts["spool"]["mountPath"] == agent["args"][agent["args"].index("--spool-dir") + 1]
 
 
+@test
+def the_manual_lists_all_metrics_and_options(case):
+    """docs/AGENT.md and /metrics name the same metrics; the manual's options and environment variables exist"""
+    del case
+    with open(os.path.join(ROOT, "docs", "AGENT.md"), encoding="utf-8") as manual:
+        text = manual.read()
+    with open(os.path.join(ROOT, "agent-lite", "agent_metrics.c"), encoding="utf-8") as source:
+        real = set(re.findall(r'"(unhex_agent_\w+)"', source.read()))
+    told = set(re.findall(r"`(unhex_agent_\w+)", text))
+    assert len(real) > 30 and told == real, (told - real, real - told)
+    options = help_text()
+    for option in set(re.findall(r"`(--[a-z-]+)", text.split("## Options")[1].split("## Labels")[0])) - {"--help"}:
+        assert option + " " in options or option + "\n" in options, option
+    for name in set(re.findall(r"UNHEX_[A-Z_]+", text)):
+        assert name in options, name
+
+
 main()
