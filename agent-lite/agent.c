@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/agent.h"
 
+#include "agent-lite/agent_metrics.h"
 #include "agent-lite/collector.h"
 #include "agent-lite/giver.h"
 #include "agent-lite/jitter.h"
+#include "agent-lite/metrics_server.h"
 #include "agent-lite/mmap_events.h"
 #include "agent-lite/process_open.h"
+#include "agent-lite/rights.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/sink.h"
 #include "agent-lite/timeline.h"
@@ -31,6 +34,7 @@ struct agent {
 	struct module_cache *modules;
 	struct processes processes;
 	struct kernel_image kernel;
+	struct kernel_loaded loaded;
 	struct process_labels *labels;
 	struct collector collector;
 	struct mmap_events *events; /* NULL: the kernel does not let us have them */
@@ -39,10 +43,11 @@ struct agent {
 	struct unwind_store *tables; /* NULL: the sampler takes none */
 	struct sink sink;
 	struct giver *giver; /* NULL: nothing is given */
+	struct metrics_server *metrics; /* NULL: not asked for */
 	int signals;	 /* signalfd */
 	uint64_t end_ms; /* UINT64_MAX: none */
 	uint64_t next_tick_ms, next_flush_ms, next_housekeeping_ms;
-	bool events_wait; /* they are to be read, but not before next_events_ms */
+	bool events_wait; /* until next_events_ms, so that they come in batches */
 	uint64_t next_events_ms;
 };
 
@@ -112,6 +117,14 @@ static int start_sampler(struct agent *a, struct err *e)
 	return 0;
 }
 
+static int open_metrics(struct agent *a, struct err *e)
+{
+	if (!a->options->metrics)
+		return 0;
+	agent_metrics_register();
+	return metrics_server_new(a->options->metrics, &a->metrics, e);
+}
+
 /* Before the first sample, so that nothing happens in between. */
 static void follow_mappings(struct agent *a)
 {
@@ -172,13 +185,15 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	processes_init(&a->processes, a->modules, "/proc");
 	// Said later: without sampling it does not matter.
+	kernel_loaded_init(&a->loaded, &kernel_paths, NULL);
 	known = kernel_image_read(&kernel_paths, &a->kernel, &unnamed) == 0;
 	if (known)
 		module_cache_set_kernel(a->modules, &a->kernel.id);
-	if (open_labels(a, e) < 0 || open_sink(a, e) < 0)
+	if (open_labels(a, e) < 0 || open_metrics(a, e) < 0 || open_sink(a, e) < 0)
 		return -1;
 	collector_init(&a->collector, &a->processes, &a->kernel, sink_is_file(&a->sink));
 	a->collector.labels = a->labels;
+	a->collector.loaded = &a->loaded;
 	a->collector.ship_ctx = a;
 	// One profile to a file: only at the end.
 	a->collector.ship = sink_is_file(&a->sink) ? NULL : ship;
@@ -187,17 +202,21 @@ static int start(struct agent *a, struct err *e)
 		return -1;
 	if (!known)
 		log_err(LOG_WARN, "kernel_unnamed", &unnamed, NULL);
-	return 0;
+	return rights_keep(sink_is_file(&a->sink) ? RIGHTS_FOR_SAMPLING_TO_FILE
+						  : RIGHTS_FOR_SAMPLING,
+			   e);
 }
 
 static void agent_deinit(struct agent *a)
 {
 	giver_free(a->giver);
+	metrics_server_free(a->metrics);
 	if (a->sampler)
 		sampler_stop(a->sampler);
 	timeline_deinit(&a->timeline);
 	mmap_events_free(a->events);
 	collector_deinit(&a->collector);
+	kernel_loaded_deinit(&a->loaded);
 	sink_deinit(&a->sink);
 	process_labels_free(a->labels);
 	processes_deinit(&a->processes);
@@ -222,9 +241,31 @@ static uint64_t next_event_ms(const struct agent *a)
 static void hand_files(struct agent *a)
 {
 	char id[BUILD_ID_TEXT];
+	int fd;
 
-	if (a->giver && giver_needs(a->giver, id))
-		giver_hand(a->giver, processes_open(&a->processes, id));
+	if (!a->giver || !giver_needs(a->giver, id))
+		return;
+	fd = processes_open(&a->processes, id);
+	giver_hand(a->giver, fd >= 0 ? fd : kernel_loaded_open(&a->loaded, id));
+}
+
+static void update_metrics(const struct agent *a)
+{
+	struct agent_numbers n = {
+		.collector = a->collector.stats,
+		.processes = a->processes.by_pid.n,
+		.process = a->processes.stats,
+	};
+
+	sampler_stats(a->sampler, &n.sampler);
+	process_labels_stats(a->labels, &n.labels);
+	module_cache_stats(a->modules, &n.modules);
+	if (a->events)
+		n.events = mmap_events_merge(a->events)->stats;
+	if (a->tables)
+		unwind_store_stats(a->tables, &n.tables);
+	sink_stats(&a->sink, &n.push);
+	agent_metrics_update(&n);
 }
 
 static void keep_house(struct agent *a, uint64_t now)
@@ -235,6 +276,8 @@ static void keep_house(struct agent *a, uint64_t now)
 		return;
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	processes_expire(&a->processes, PROCESS_IDLE_MS);
+	if (kernel_loaded_refresh(&a->loaded, &err) < 0)
+		log_err(LOG_WARN, "kernel_modules_unknown", &err, NULL);
 	process_labels_expire(a->labels, PROCESS_IDLE_MS);
 	// The CPUs that are sampled go on being sampled.
 	if (sampler_follow_cpus(a->sampler, &err) < 0)
@@ -246,13 +289,15 @@ static void keep_house(struct agent *a, uint64_t now)
 /* Samples first: the events of before them are there then. */
 static int take_samples(struct agent *a, uint64_t now, struct err *e)
 {
-	uint64_t seen_ns = clock_mono_ns();
+	const struct mmap_merge *events = a->events ? mmap_events_merge(a->events) : NULL;
+	uint64_t seen_ns = clock_mono_ns(), before = events ? events->stats.events : 0;
 
-	a->events_wait = false;
-	a->next_events_ms = now + EVENTS_MS;
-	if (sampler_drain(a->sampler, e) < 0)
+	if (sampler_drain(a->sampler, e) < 0 || timeline_run(&a->timeline, seen_ns, e) < 0)
 		return -1;
-	return timeline_run(&a->timeline, seen_ns, e);
+	// Where there were some, more are on their way: these are left alone for a while.
+	a->events_wait = events && events->stats.events > before;
+	a->next_events_ms = now + EVENTS_MS;
+	return 0;
 }
 
 /* Drains the rings, ships when a window is over. */
@@ -269,6 +314,8 @@ static int turn(struct agent *a, struct err *e)
 		if (a->tables)
 			unwind_store_tick(a->tables);
 		hand_files(a);
+		if (a->metrics)
+			update_metrics(a);
 	}
 	if (a->collector.ship && now >= a->next_flush_ms) {
 		a->next_flush_ms = now + jitter_interval(a->options->interval_ms);
@@ -286,11 +333,8 @@ static bool told_to_stop(const struct agent *a)
 	return read(a->signals, &info, sizeof(info)) == (ssize_t)sizeof(info);
 }
 
-/*
- * Until a sample wants to be looked at, there are events, or something is due. Where many programs
- * are started, events are left alone for a while, so that they come in batches.
- */
-static int wait_for_work(struct agent *a, uint64_t now, bool *ret_too_early, struct err *e)
+/* Until a sample wants to be looked at, there are events, or something is due. */
+static int wait_for_work(const struct agent *a, uint64_t now, struct err *e)
 {
 	uint64_t next = next_event_ms(a);
 	struct pollfd fds[] = {
@@ -299,15 +343,8 @@ static int wait_for_work(struct agent *a, uint64_t now, bool *ret_too_early, str
 		{a->events && !a->events_wait ? mmap_events_fd(a->events) : -1, POLLIN, 0},
 	};
 
-	if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0) {
-		if (errno != EINTR)
-			return err_sys(e, errno, "waiting for samples");
-		return 0;
-	}
-	if (fds[2].revents)
-		a->events_wait = true;
-	*ret_too_early = fds[2].revents && !fds[0].revents && !fds[1].revents &&
-			 clock_mono_ms() < a->next_events_ms;
+	if (poll(fds, countof(fds), next > now ? (int)(next - now) : 0) < 0 && errno != EINTR)
+		return err_sys(e, errno, "waiting for samples");
 	return 0;
 }
 
@@ -320,11 +357,7 @@ static int loop(struct agent *a, struct err *e)
 	a->next_flush_ms = now + jitter_first_interval(a->options->interval_ms);
 	a->next_housekeeping_ms = now + HOUSEKEEPING_MS;
 	for (now = clock_mono_ms(); now < a->end_ms && !told_to_stop(a); now = clock_mono_ms()) {
-		bool too_early = false;
-
-		if (wait_for_work(a, now, &too_early, e) < 0)
-			return -1;
-		if (!too_early && turn(a, e) < 0)
+		if (wait_for_work(a, now, e) < 0 || turn(a, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -375,8 +408,9 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 		ev = mmap_events_merge(a->events)->stats;
 	module_cache_stats(a->modules, &m);
 	getrusage(RUSAGE_SELF, &self);
-	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"stacks", LOG_U(c->stacks)},
-	    {"lost", LOG_U(s.lost + s.malformed)}, 
+	LOG(LOG_INFO, "stats", {"samples", LOG_U(c->samples)}, {"counted", LOG_U(c->counted)},
+	    {"stacks", LOG_U(c->stacks)}, {"lost", LOG_U(s.lost + s.malformed)},
+	    {"unwanted", LOG_U(c->unwanted)},
 	    {"cut", LOG_U(p->stacks_cut)}, {"empty", LOG_U(c->empty)},
 	    {"dropped", LOG_U(c->dropped)}, {"unmapped", LOG_U(p->leaves_unmapped)},
 	    {"scans", LOG_U(p->scans)}, {"gone", LOG_U(p->gone)},

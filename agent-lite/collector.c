@@ -23,7 +23,10 @@ static struct frame kernel_frame(const struct collector *c, uint64_t ip)
 {
 	const struct kernel_image *k = c->kernel;
 	bool core = !k->known || (ip >= k->start && ip < k->end);
+	struct frame loaded;
 
+	if (!core && c->loaded && kernel_loaded_frame(c->loaded, ip, &loaded))
+		return loaded;
 	return (struct frame){
 		.module = module_cache_special(c->modules,
 					       core ? MODULE_KERNEL : MODULE_KERNEL_OTHER),
@@ -75,23 +78,25 @@ static int user_frames(struct collector *c, const struct record *r, struct frame
 }
 
 /* PROCESS_DROPPED: a rule does not want it. */
-static int labels_of(struct collector *c, const struct record *r, struct str *ret, struct err *e)
+static int labels_of(struct collector *c, const struct record *r, const struct process *p,
+		     struct str *ret, struct err *e)
 {
 	const struct process_subject subject = {
 		.key = {r->head.start_ns, r->head.exec_id, r->head.tgid},
 		.cgroup_id = r->head.cgroup_id,
 		.comm = r->head.leader_comm,
+		.parent = p ? p->ppid : 0,
 	};
 
 	*ret = STR("");
 	return c->labels ? process_labels_get(c->labels, &subject, ret, e) : 0;
 }
 
-static int count(struct collector *c, const struct record *r, const struct stack_sample *sample,
-		 struct err *e)
+static int count(struct collector *c, const struct record *r, const struct process *p,
+		 const struct stack_sample *sample, struct err *e)
 {
 	struct str labels;
-	int full, wanted = labels_of(c, r, &labels, e);
+	int full, wanted = labels_of(c, r, p, &labels, e);
 
 	if (wanted != 0) {
 		c->stats.unwanted += wanted == PROCESS_DROPPED;
@@ -105,6 +110,8 @@ static int count(struct collector *c, const struct record *r, const struct stack
 	}
 	if (full == BATCH_FULL)
 		c->stats.dropped++;
+	if (full == 0)
+		c->stats.counted += sample->count;
 	return full < 0 ? -1 : 0;
 }
 
@@ -137,7 +144,7 @@ int collector_add(void *collector, const struct record *r, struct err *e)
 		.value_ns = r->head.weight_ns,
 	};
 
-	return count(c, r, &sample, e);
+	return count(c, r, p, &sample, e);
 }
 
 int collector_flush(struct collector *c, struct err *e)
@@ -146,6 +153,7 @@ int collector_flush(struct collector *c, struct err *e)
 	int r = 0;
 
 	c->stats.stacks += batch_stacks(&c->batch);
+	c->stats.overflowed += c->batch.overflowed;
 	if (c->batch.samples > 0 && c->ship)
 		r = c->ship(c->ship_ctx, &c->batch, e);
 	batch_deinit(&c->batch);

@@ -9,6 +9,7 @@
 
 #include "agent-lite/batch.h"
 #include "agent-lite/kernel_image.h"
+#include "agent-lite/kernel_loaded.h"
 #include "agent-lite/process.h"
 #include "agent-lite/process_labels.h"
 #include "agent-lite/record.h"
@@ -21,6 +22,7 @@ struct collector {
 	struct processes *processes;
 	struct module_cache *modules;
 	const struct kernel_image *kernel;
+	struct kernel_loaded *loaded; /* NULL: nothing is known of what is not the kernel's own */
 	const struct unwind_store *tables; /* NULL: stacks do not come as copies */
 	struct process_labels *labels; /* borrowed; NULL: series have none */
 	struct batch batch;
@@ -34,6 +36,8 @@ struct collector {
 		uint64_t copies;    /* stacks walked here, not in the kernel */
 		uint64_t dropped;   /* the batch was full */
 		uint64_t unwanted;  /* of processes that a relabel rule drops */
+		uint64_t counted;   /* samples (and waits) that the records in batches stand for */
+		uint64_t overflowed; /* of these, in "other": see batch.h */
 		uint64_t stacks;    /* distinct ones, summed over the batches shipped */
 	} stats;
 };

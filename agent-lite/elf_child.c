@@ -2,6 +2,7 @@
 #include "agent-lite/elf_child.h"
 
 #include "agent-lite/elf_child_wire.h"
+#include "agent-lite/rights.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -9,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,7 +21,6 @@
 #include <sys/wait.h>
 
 enum {
-	NOBODY = 65534,
 	ANSWER_TIMEOUT_MS = 3000,
 	CHILD_CPU_SECONDS = 60,	  // for its whole life; then it is replaced
 	CHILD_KEEPS = 128 * 1024, // bytes: larger blocks go back to the kernel when they are freed
@@ -97,29 +96,31 @@ static int build_table(const struct fds *fds, struct unwind_table *ret, struct e
 	return r;
 }
 
+static int read_file(uint32_t kind, const struct fds *fds, struct elf_answer *a, struct err *e)
+{
+	switch (kind) {
+	case ELF_REQUEST_TABLE:
+		return build_table(fds, &a->table, e);
+	case ELF_REQUEST_SYMBOLS:
+		return elf_symbols_plan(fds->fd[0], &a->symbols, e);
+	case ELF_REQUEST_CODE:
+		return elf_code_sections(fds->fd[0], &a->code, e);
+	default:
+		return elf_ident_read(fds->fd[0], &a->ident, e);
+	}
+}
+
 static bool answer_request(const struct elf_request *rq, const struct fds *fds)
 {
 	struct elf_answer a = {.sequence = rq->sequence};
 	struct err err = ERR_INIT;
-	int r = rq->kind == ELF_REQUEST_TABLE	  ? build_table(fds, &a.table, &err)
-		: rq->kind == ELF_REQUEST_SYMBOLS ? elf_symbols_plan(fds->fd[0], &a.symbols, &err)
-						  : elf_ident_read(fds->fd[0], &a.ident, &err);
+	int r = read_file(rq->kind, fds, &a, &err);
 
 	if (r < 0) {
 		a.kind = err.kind;
 		snprintf(a.msg, sizeof(a.msg), "%.*s", (int)sizeof(a.msg) - 1, err.msg);
 	}
 	return write(ELF_CHILD_FD, &a, sizeof(a)) == (ssize_t)sizeof(a); // the sandbox knows no send(2)
-}
-
-/* Only root can; without root there is nothing to give up. */
-static int become_nobody(void)
-{
-	if (geteuid() != 0)
-		return 0;
-	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0)
-		return -1;
-	return setresuid(NOBODY, NOBODY, NOBODY);
 }
 
 int elf_child_main(void)
@@ -138,10 +139,10 @@ int elf_child_main(void)
 
 	mallopt(M_MMAP_THRESHOLD, CHILD_KEEPS);
 	mallopt(M_TRIM_THRESHOLD, CHILD_KEEPS);
-	if (become_nobody() < 0 || sandbox_enter(&limits, &state, &err) < 0) {
+	if (rights_give_up(&err) < 0 || sandbox_enter(&limits, &state, &err) < 0) {
 		fprintf(stderr, "unhex-agent: ELF reader: cannot enter its sandbox: %s\n",
-			err.kind ? err.msg : strerror(errno));
-		return err.kind ? err_exit_code(err.kind) : EXIT_FAILED;
+			err.msg);
+		return err_exit_code(err.kind);
 	}
 	while ((r = receive_request(&rq, &fds)) > 0) {
 		bool sent = answer_request(&rq, &fds);
@@ -294,9 +295,16 @@ static bool answer_is_sane(const struct elf_child *c, enum elf_request_kind kind
 		return false;
 	if (a->kind != ERR_NONE)
 		return true;
-	return kind == ELF_REQUEST_TABLE     ? table_is_sane(&a->table, c->slots)
-	       : kind == ELF_REQUEST_SYMBOLS ? symbols_plan_is_sane(&a->symbols, UINT64_MAX)
-					     : ident_is_sane(&a->ident);
+	switch (kind) {
+	case ELF_REQUEST_TABLE:
+		return table_is_sane(&a->table, c->slots);
+	case ELF_REQUEST_SYMBOLS:
+		return symbols_plan_is_sane(&a->symbols, UINT64_MAX);
+	case ELF_REQUEST_CODE:
+		return code_sections_are_sane(&a->code);
+	default:
+		return ident_is_sane(&a->ident);
+	}
 }
 
 static int receive_answer(struct elf_child *c, enum elf_request_kind kind, struct elf_answer *a,
@@ -357,6 +365,17 @@ int elf_child_symbols(struct elf_child *c, int fd, struct symbols_plan *ret, str
 	if (ask(c, ELF_REQUEST_SYMBOLS, &fds, &a, e) < 0)
 		return -1;
 	*ret = a.symbols;
+	return 0;
+}
+
+int elf_child_code(struct elf_child *c, int fd, struct code_sections *ret, struct err *e)
+{
+	const struct fds fds = {.fd = {fd}, .n = 1};
+	struct elf_answer a;
+
+	if (ask(c, ELF_REQUEST_CODE, &fds, &a, e) < 0)
+		return -1;
+	*ret = a.code;
 	return 0;
 }
 

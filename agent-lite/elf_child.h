@@ -12,6 +12,7 @@
 #ifndef AGENT_ELF_CHILD_H
 #define AGENT_ELF_CHILD_H
 
+#include "agent-lite/elf_code_sections.h"
 #include "agent-lite/elf_ident.h"
 #include "agent-lite/elf_symbols.h"
 #include "agent-lite/unwind_table.h"
@@ -39,6 +40,8 @@ int elf_child_table(struct elf_child *c, int fd, struct unwind_table *ret,
 void elf_child_table_release(struct elf_child *c);
 /* What of the regular file fd may be given away. As elf_symbols_plan(); ERR_TIMEOUT, ERR_INTERNAL. */
 int elf_child_symbols(struct elf_child *c, int fd, struct symbols_plan *ret, struct err *e) MUST_CHECK;
+/* Where the code of the kernel module in fd lies. As elf_code_sections(); ERR_TIMEOUT, ERR_INTERNAL. */
+int elf_child_code(struct elf_child *c, int fd, struct code_sections *ret, struct err *e) MUST_CHECK;
 /* Children started so far: more than one means that some died. */
 unsigned elf_child_starts(const struct elf_child *c);
 void elf_child_free(struct elf_child *c);

@@ -6,6 +6,7 @@
 #ifndef AGENT_ELF_CHILD_WIRE_H
 #define AGENT_ELF_CHILD_WIRE_H
 
+#include "agent-lite/elf_code_sections.h"
 #include "agent-lite/elf_ident.h"
 #include "agent-lite/elf_symbols.h"
 #include "agent-lite/unwind_table.h"
@@ -22,6 +23,7 @@ enum elf_request_kind {
 	ELF_REQUEST_IDENT, // descriptor: the file
 	ELF_REQUEST_TABLE, // descriptors: the file, memory for the slots
 	ELF_REQUEST_SYMBOLS, // descriptor: the file
+	ELF_REQUEST_CODE, // descriptor: the file
 };
 
 struct elf_request {
@@ -36,6 +38,7 @@ struct elf_answer {
 		struct elf_ident ident;
 		struct unwind_table table;
 		struct symbols_plan symbols;
+		struct code_sections code;
 	};
 	char msg[256];
 };

@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/elf_symbols.h"
 
+#include "agent-lite/elf_section_names.h"
 #include "base/cleanup.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "base/str.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { NAMES_MAX = 64 << 10 };
 
 struct plan {
 	int fd;
 	struct elf_headers headers;
 	Elf64_Shdr *sections;
 	size_t section_count;
-	char *names; /* NUL at the end */
-	size_t names_size;
+	struct elf_section_names names;
 	struct symbols_plan *to;
 	bool worth_it; /* there are names of functions in it */
 };
@@ -26,39 +22,26 @@ static void plan_deinit(struct plan *p)
 {
 	elf_headers_deinit(&p->headers);
 	free(p->sections);
-	free(p->names);
+	elf_section_names_deinit(&p->names);
 }
 
 static struct str name_of(const struct plan *p, const Elf64_Shdr *s)
 {
-	return s->sh_name < p->names_size ? str_from(p->names + s->sh_name) : STR_EMPTY;
-}
-
-static int read_names(struct plan *p, struct err *e)
-{
-	size_t at = p->headers.header.e_shstrndx;
-	const Elf64_Shdr *s = at < p->section_count ? &p->sections[at] : NULL;
-
-	p->names_size = s && range_fits(s->sh_offset, s->sh_size, p->headers.file_size)
-				? MIN(s->sh_size, (uint64_t)NAMES_MAX)
-				: 0;
-	p->names = mem_zalloc(p->names_size + 1);
-	if (!p->names)
-		return err_nomem(e);
-	return p->names_size ? io_pread_all(p->fd, p->names, p->names_size, s->sh_offset, e) : 0;
+	return str_from(elf_section_name(&p->names, s));
 }
 
 static int read_headers(struct plan *p, struct err *e)
 {
 	if (elf_headers_read(p->fd, &p->headers, e) < 0)
 		return -1;
-	if (p->headers.header.e_type != ET_EXEC && p->headers.header.e_type != ET_DYN)
-		return err_set(e, ERR_UNSUPPORTED, "neither an executable nor a library");
+	if (p->headers.header.e_type != ET_EXEC && p->headers.header.e_type != ET_DYN &&
+	    p->headers.header.e_type != ET_REL)
+		return err_set(e, ERR_UNSUPPORTED, "no program, no library, no kernel module");
 	if (p->headers.header.e_shnum > ELF_SHDRS_MAX)
 		return err_set(e, ERR_UNSUPPORTED, "more than %d sections", ELF_SHDRS_MAX);
 	if (elf_headers_sections(p->fd, &p->headers, &p->sections, &p->section_count, e) < 0)
 		return -1;
-	return read_names(p, e);
+	return elf_section_names_read(p->fd, &p->headers, p->sections, p->section_count, &p->names, e);
 }
 
 // ---- what is kept -------------------------------------------------------------------------------
@@ -76,6 +59,14 @@ static bool is_go_table(struct str name)
 	return str_has_suffix(name, STR(".gopclntab"));
 }
 
+// A kernel module's debug sections are not finished: what is to be filled in is in others.
+static bool is_for_debug(const struct plan *p, const Elf64_Shdr *s)
+{
+	return p->headers.header.e_type == ET_REL && s->sh_info < p->section_count &&
+	       !(p->sections[s->sh_info].sh_flags & SHF_ALLOC) &&
+	       is_debug(name_of(p, &p->sections[s->sh_info]));
+}
+
 static bool is_kept(const struct plan *p, const Elf64_Shdr *s)
 {
 	struct str name = name_of(p, s);
@@ -89,6 +80,9 @@ static bool is_kept(const struct plan *p, const Elf64_Shdr *s)
 		return true;
 	case SHT_PROGBITS:
 		return s->sh_flags & SHF_ALLOC ? is_go_table(name) : is_debug(name);
+	case SHT_RELA:
+	case SHT_REL:
+		return is_for_debug(p, s);
 	default:
 		return false;
 	}

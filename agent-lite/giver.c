@@ -12,10 +12,11 @@
 #include "base/thread.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	QUESTION_MAX = 512 << 10,
@@ -147,6 +148,8 @@ static bool give(struct giver *g, struct elf_child *reader, const struct wanted_
 		note_sent(g, w, bytes);
 		return true;
 	case UPLOAD_UNREADABLE:
+		if (atomic_load(&g->stopping))
+			return false;
 		note_failure(g, &g->stats.unreadable, "not_given", w->text, &err);
 		// Another process may have it mapped tomorrow; a stripped file stays so.
 		put_off(g, w, err.kind == ERR_NOT_FOUND ? GIVER_PAUSE_MAX_MS : GIVER_REFUSED_MS);
@@ -266,11 +269,11 @@ static void round_of(struct giver *g)
 
 static void *run(void *arg)
 {
-	const struct sched_param lowest = {.sched_priority = 0};
+	enum { NICEST = 19 };
 	struct giver *g = arg;
 
-	// Only what is left over of the CPUs; without the right to that it is as any other thread.
-	pthread_setschedparam(pthread_self(), SCHED_IDLE, &lowest);
+	// Of this thread alone, as Linux has it; its sandboxed child inherits it.
+	setpriority(PRIO_PROCESS, (id_t)gettid(), NICEST);
 	sleep_ms(g, MIN((uint64_t)FIRST_QUESTION_MS, g->config.interval_ms));
 	while (!atomic_load(&g->stopping)) {
 		round_of(g);
@@ -285,16 +288,27 @@ static void saw_module(struct giver *g, const struct module *m, uint64_t now)
 {
 	bool is_kernel = strcmp(m->filename, "[kernel]") == 0;
 
-	// The vdso, JIT code, modules: not files that can be given.
-	if (m->build_id[0] && (is_kernel ? g->config.kernel->known : m->filename[0] != '['))
+	// The vdso has no file; the kernel none here.
+	if (m->build_id[0] && strcmp(m->filename, "[vdso]") != 0 &&
+	    (!is_kernel || g->config.kernel->known))
 		giver_ids_saw(&g->ids, m->build_id, is_kernel, now);
+}
+
+/*
+ * Whoever samples does not wait for a thread that may have been taken off its CPU while it held the
+ * lock: what does not work now does a second later.
+ */
+static bool try_lock(struct giver *g)
+{
+	return pthread_mutex_trylock(&g->mutex) == 0;
 }
 
 void giver_saw(struct giver *g, const struct batch *b)
 {
 	uint64_t now = clock_mono_ms();
 
-	pthread_mutex_lock(&g->mutex);
+	if (!try_lock(g))
+		return;
 	for (size_t i = 0; i < b->series_count; i++) {
 		const struct stacks *s = &b->series[i]->stacks;
 
@@ -308,7 +322,8 @@ bool giver_needs(struct giver *g, char ret_id[static BUILD_ID_TEXT])
 {
 	bool needs;
 
-	pthread_mutex_lock(&g->mutex);
+	if (!try_lock(g))
+		return false;
 	needs = g->handing == HANDING_NEEDED;
 	if (needs)
 		memcpy(ret_id, g->needed, sizeof(g->needed));
@@ -318,15 +333,16 @@ bool giver_needs(struct giver *g, char ret_id[static BUILD_ID_TEXT])
 
 void giver_hand(struct giver *g, int fd)
 {
-	pthread_mutex_lock(&g->mutex);
+	_cleanup_close_ int owned = fd;
+
+	if (!try_lock(g))
+		return; // it is still needed
 	if (g->handing == HANDING_NEEDED) {
 		g->handing = HANDING_DONE;
-		g->handed = steal_fd(&fd);
+		g->handed = steal_fd(&owned);
 		pthread_cond_signal(&g->changed);
 	}
 	pthread_mutex_unlock(&g->mutex);
-	if (fd >= 0) // too late
-		close(fd);
 }
 
 void giver_stats(struct giver *g, struct giver_stats *ret)

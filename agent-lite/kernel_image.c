@@ -23,6 +23,7 @@ const struct kernel_paths kernel_paths = {
 	.kcore = "/proc/kcore",
 	.modules = "/proc/modules",
 	.sys_module = "/sys/module",
+	.roots = {"", "/proc/1/root"},
 };
 
 #define UNNAMED "kernel frames stay unnamed"

@@ -29,7 +29,8 @@ struct kernel_paths {
 	const char *kallsyms;
 	const char *kcore;
 	const char *modules; /* /proc/modules */
-	const char *sys_module;
+	const char *sys_module; /* /sys/module */
+	const char *roots[2];	/* below which lib/modules may be */
 };
 
 extern const struct kernel_paths kernel_paths; /* the running kernel's */

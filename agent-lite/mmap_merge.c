@@ -179,3 +179,37 @@ bool mmap_merge_next(struct mmap_merge *m, uint64_t until_ns, struct mmap_event 
 		m->stats.lost += ret->lost;
 	return true;
 }
+
+static int by_pid(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void mark(uint32_t pid, const uint32_t *pids, bool *told, size_t n)
+{
+	const uint32_t *at = bsearch(&pid, pids, n, sizeof(*pids), by_pid);
+
+	if (at)
+		told[at - pids] = true;
+}
+
+void mmap_merge_tells_of(const struct mmap_merge *m, const uint32_t *pids, bool *told, size_t n)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		const struct mmap_merge_ring *r = &m->rings[i];
+		struct str rest = str_skip(buf_str(&r->held), r->read);
+		struct mmap_event ev;
+		const void *record;
+		bool broken, malformed;
+		size_t size;
+
+		if (r->has_next)
+			mark(r->next.pid, pids, told, n);
+		while ((record = mmap_records_next(&rest, &size, &broken))) {
+			if (mmap_record_parse(record, size, &ev, &malformed))
+				mark(ev.pid, pids, told, n);
+		}
+	}
+}

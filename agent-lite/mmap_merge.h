@@ -45,5 +45,7 @@ void mmap_merge_look(struct mmap_merge *m);
  * is none. The path is borrowed: valid until the next call of any function here.
  */
 bool mmap_merge_next(struct mmap_merge *m, uint64_t until_ns, struct mmap_event *ret);
+/* Of pids[0 .. n), ascending, marks in told[] those that an event which waits tells of. */
+void mmap_merge_tells_of(const struct mmap_merge *m, const uint32_t *pids, bool *told, size_t n);
 
 #endif

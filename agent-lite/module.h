@@ -29,6 +29,8 @@ struct module {
 	char build_id[BUILD_ID_TEXT]; /* empty: none */
 	bool has_ident;		      /* ident is valid: addresses become ELF virtual addresses */
 	struct elf_ident ident;
+	/* Identified by an event alone: addresses are file offsets, which the profile says. */
+	bool by_offset;
 	struct module_unwind unwind;
 };
 

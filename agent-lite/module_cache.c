@@ -250,6 +250,22 @@ int module_cache_get(struct module_cache *c, int fd, const char *filename, struc
 	return 0;
 }
 
+/* The file is not to be had any more, but an event may have told its build-ID. */
+static int make_unread(const struct mapping *m, struct module **ret, struct err *e)
+{
+	struct module *module = module_new(m->path, NULL);
+	struct build_id id;
+
+	if (!module)
+		return err_nomem(e);
+	if (build_id_set(&id, BUILD_ID_GNU, m->build_id, m->build_id_size, NULL) == 0) {
+		build_id_text(&id, module->build_id);
+		module->by_offset = true;
+	}
+	*ret = module;
+	return 0;
+}
+
 int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int fd,
 			    struct module **ret, struct err *e)
 {
@@ -257,10 +273,8 @@ int module_cache_of_mapping(struct module_cache *c, const struct mapping *m, int
 
 	if (m->kind == MAPPING_FILE && fd >= 0)
 		return module_cache_get(c, fd, m->path, ret, e);
-	if (m->kind == MAPPING_FILE) {
-		*ret = module_new(m->path, NULL);
-		return *ret ? 0 : err_nomem(e);
-	}
+	if (m->kind == MAPPING_FILE)
+		return make_unread(m, ret, e);
 	// A 32-bit process has another vdso.
 	if (m->kind == MAPPING_VDSO && m->start >= FIRST_64BIT_ADDRESS)
 		which = MODULE_VDSO;

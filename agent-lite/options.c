@@ -70,11 +70,15 @@ static size_t fill_table(struct options *o, struct opt opts[static OPTIONS_MAX])
 		 .fallback = "1MiB", .arg = "SIZE", .help = "bytes per second, at most"},
 		{.name = "upload-interval", .type = OPT_DURATION_MS, .target = &o->upload_interval_ms,
 		 .fallback = "60s", .arg = "DUR", .help = "how often the server is asked what it wants"},
+		{.name = "metrics", .type = OPT_STRING, .target = &o->metrics, .arg = "ADDR:PORT",
+		 .help = "answer GET /metrics there, e.g. 127.0.0.1:9102",
+		 .group = "Looking at the agent"},
 		{.name = "check", .type = OPT_FLAG, .target = &o->check,
 		 .help = "say what sampling needs and what is missing; exit 0 or 4",
-		 .group = "Without sampling", .flag_only = true},
+		 .flag_only = true},
 		{.name = "from-samples", .type = OPT_FLAG, .target = &o->from_samples,
-		 .help = "ship the dumps of a SIGPROF sampler: FILE...", .flag_only = true},
+		 .help = "ship the dumps of a SIGPROF sampler: FILE...",
+		 .group = "Without eBPF", .flag_only = true},
 	};
 
 	_Static_assert(countof(all) < OPTIONS_MAX, "room for the end");
@@ -214,10 +218,11 @@ void options_deinit(struct options *o)
 	free(o->token_file);
 	free(o->output);
 	free(o->spool_dir);
-	free(o->unwinder_text);
 	free(o->node);
 	free(o->relabel);
+	free(o->metrics);
 	free_list(&o->labels);
+	free(o->unwinder_text);
 	free_list(&o->pid_texts);
 	free_list(&o->cgroups);
 	free(o->files);

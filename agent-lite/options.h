@@ -20,6 +20,7 @@ struct options {
 	char *node;	      /* NULL: the host's name */
 	struct opt_list labels;
 	char *relabel; /* file, NULL: none */
+	char *metrics; /* address and port, NULL: none */
 	uint64_t hz;
 	uint64_t interval_ms;
 	struct opt_list pid_texts;

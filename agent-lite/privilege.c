@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/privilege.h"
 
+#include "agent-lite/capabilities.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-// Newer than some kernel headers.
-#ifndef CAP_PERFMON
-#define CAP_PERFMON 38
-#define CAP_BPF 39
-#define CAP_CHECKPOINT_RESTORE 40
-#endif
 
 enum {
 	SYSCTL_MAX = 4096,
@@ -33,19 +25,12 @@ enum {
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-static uint64_t effective_caps(void)
-{
-	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {{0}};
-
-	if (syscall(SYS_capget, &head, data) < 0)
-		return 0;
-	return (uint64_t)data[1].effective << 32 | data[0].effective;
-}
-
 static bool has_cap(int cap)
 {
-	return effective_caps() >> cap & 1;
+	uint64_t caps;
+	struct err ignored;
+
+	return capabilities_get(CAPABILITIES_EFFECTIVE, &caps, &ignored) == 0 && caps >> cap & 1;
 }
 
 bool privilege_kernel_is(unsigned major, unsigned minor, char release[static 65])

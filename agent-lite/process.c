@@ -220,15 +220,13 @@ static bool is_image_of(const struct process *p, const struct process_key *key)
 static int inherit(struct processes *ps, struct process *p, struct err *e)
 {
 	struct process *parent = processes_find(ps, p->ppid);
-	uint64_t pid = p->key.pid;
 
-	if (p->ppid == 0)
+	if (p->ppid == 0 || (!parent && ps->by_pid.n >= PROCESSES_MAX))
 		return 0;
 	if (!parent && (processes_add(ps, p->ppid, &parent, e) < 0 ||
 			process_scan(ps, parent, e) < 0))
 		return -1;
-	// Making room for the parent may have taken the child.
-	if (processes_find(ps, pid) != p || parent->mappings.n == 0)
+	if (parent->mappings.n == 0)
 		return 0;
 	if (mappings_copy(&p->mappings, &parent->mappings, e) < 0)
 		return -1;
@@ -291,6 +289,14 @@ static bool is_scan_due(const struct processes *ps, const struct process *p)
 	return p->scanned_ns > 0 && since_ms >= pause_ms;
 }
 
+/* All modules are there after, and the listener knows. */
+static int settle(struct processes *ps, struct process *p, struct err *e)
+{
+	if (p->unresolved || (!p->told && !p->gone))
+		return process_resolve(ps, p, e);
+	return 0;
+}
+
 int processes_get(struct processes *ps, const struct process_key *key, struct process **ret,
 		  struct err *e)
 {
@@ -301,13 +307,27 @@ int processes_get(struct processes *ps, const struct process_key *key, struct pr
 	p->used_ms = clock_mono_ms();
 	if (is_scan_due(ps, p) && process_scan(ps, p, e) < 0)
 		return -1;
-	if (p->unresolved || (!p->told && !p->gone)) {
-		if (process_resolve(ps, p, e) < 0)
-			return -1;
-		process_tell(ps, p);
-	}
+	if (settle(ps, p, e) < 0)
+		return -1;
 	*ret = p;
 	return 0;
+}
+
+bool processes_has_met(const struct processes *ps, uint64_t pid)
+{
+	const struct process *p = processes_find(ps, pid);
+
+	return p && (p->sampled || p->complete);
+}
+
+int processes_meet(struct processes *ps, const struct process_key *key, struct err *e)
+{
+	struct process *p;
+
+	// Somebody's process must not go to make room: this is called in the midst of others' turns.
+	if (processes_has_met(ps, key->pid) || ps->by_pid.n >= PROCESSES_MAX)
+		return 0;
+	return meet_key(ps, key, &p, e);
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */
@@ -331,7 +351,7 @@ static int rescan_after_miss(struct processes *ps, struct process *p, const uint
 	    clock_mono_ms() < known_since_ns(p) / NS_PER_MS + pause_ms ||
 	    all_mapped(p, addresses, n))
 		return 0;
-	if (process_scan(ps, p, e) < 0)
+	if (process_scan(ps, p, e) < 0 || settle(ps, p, e) < 0)
 		return -1;
 	if (all_mapped(p, addresses, n))
 		p->rescan_pause_ms = RESCAN_PAUSE_MS;

@@ -44,7 +44,7 @@ struct process {
 	bool sampled;
 	bool complete;	 /* events tell of all its mappings */
 	bool gone;	 /* it had ended before anything could be learnt of its mappings */
-	bool unresolved; /* modules are missing, or guessed */
+	bool unresolved; /* modules are missing or guessed, or the listener is not told yet */
 	bool touched;	 /* waits for processes_settle() */
 	bool told;	 /* the listener has its mappings */
 	uint64_t born_ns;  /* CLOCK_MONOTONIC, of the fork; 0: not known */
@@ -108,6 +108,13 @@ void processes_deinit(struct processes *ps);
  */
 int processes_get(struct processes *ps, const struct process_key *key, struct process **ret,
 		  struct err *e) MUST_CHECK;
+/*
+ * Scans the process of that key if it is new, but reads no files: that can wait until its samples
+ * are looked at, while the process may not.
+ */
+int processes_meet(struct processes *ps, const struct process_key *key, struct err *e) MUST_CHECK;
+/* Is there nothing to meet? */
+bool processes_has_met(const struct processes *ps, uint64_t pid);
 /*
  * What to ship for a user stack of n run-time addresses, leaf first. Callers in no executable
  * mapping end the stack: they are what a walk over frame pointers finds where a function keeps

@@ -121,6 +121,24 @@ static void read_facts(const struct process_labels *pl, const struct process_key
 		*ret = (struct facts){.gone = true};
 }
 
+/*
+ * A child mostly has its parent's cgroup and environment. Not that of what starts containers or
+ * services, which is somewhere else: so only where the parent is in a container, or has a name.
+ */
+static void read_parents_facts(const struct process_labels *pl, uint64_t parent, struct facts *ret)
+{
+	const struct process_key key = {.pid = parent};
+	struct facts facts;
+
+	if (parent == 0)
+		return;
+	read_facts(pl, &key, &facts);
+	if (!facts.cgroup.container_id[0] && !facts.env.service[0])
+		return;
+	ret->cgroup = facts.cgroup;
+	ret->env = facts.env;
+}
+
 /* ---- cgroups of the gone --------------------------------------------------------------------- */
 
 static struct str id_bytes(const uint64_t *id)
@@ -246,10 +264,12 @@ static int make_labels(struct process_labels *pl, const struct process_subject *
 	read_facts(pl, &subject->key, &facts);
 	pl->stats.looked_at++;
 	pl->stats.gone += facts.gone;
-	if (facts.gone)
+	if (facts.gone) {
+		read_parents_facts(pl, subject->parent, &facts);
 		recall_cgroup(pl, subject->cgroup_id, &facts.cgroup);
-	else if (remember_cgroup(pl, subject->cgroup_id, &facts.cgroup, e) < 0)
+	} else if (remember_cgroup(pl, subject->cgroup_id, &facts.cgroup, e) < 0) {
 		return -1;
+	}
 	if (copy_fixed(pl, &l, e) < 0 || set_facts(&facts, subject->comm, &l, e) < 0 ||
 	    apply_rules(pl, &l, keep, e) < 0)
 		return -1;

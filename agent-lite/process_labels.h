@@ -9,7 +9,8 @@
  *   node, container_id, pod_uid, systemd_unit, namespace, pod, container: where known
  *   __meta_process_comm, __meta_process_executable, __meta_cgroup_path: for the rules alone
  *
- * Of a process that has ended before it could be looked at, what is known of its cgroup has to do.
+ * Of a process that has ended before it could be looked at, what is known of its cgroup and of its
+ * parent has to do.
  * Bounded; what was not asked for longest goes. One owner thread.
  */
 #ifndef AGENT_PROCESS_LABELS_H
@@ -30,6 +31,7 @@ struct process_subject {
 	struct process_key key;
 	uint64_t cgroup_id; /* in the v2 hierarchy; 0: not known */
 	const char *comm;
+	uint64_t parent; /* PID; 0: not known */
 };
 
 struct process_labels_stats {

@@ -199,11 +199,10 @@ static int resolve(struct processes *ps, const struct process *p, struct mapping
 
 int process_resolve(struct processes *ps, struct process *p, struct err *e)
 {
-	if (!p->unresolved)
-		return 0;
 	if (resolve(ps, p, &p->mappings, e) < 0)
 		return -1;
 	p->unresolved = false;
+	process_tell(ps, p);
 	return 0;
 }
 
@@ -275,7 +274,6 @@ int process_scan(struct processes *ps, struct process *p, struct err *e)
 	_cleanup_(buf_deinit) struct buf maps = BUF_INIT(MAPS_MAX);
 	_cleanup_(module_release_mappings) struct mappings now = MAPPINGS_INIT;
 	struct mappings before;
-	bool changed;
 
 	if (!read_maps(ps, p, &maps)) {
 		p->gone = p->mappings.n == 0;
@@ -284,18 +282,14 @@ int process_scan(struct processes *ps, struct process *p, struct err *e)
 	if (mappings_parse(&now, buf_str(&maps), e) < 0)
 		return -1;
 	keep_modules(&now, &p->mappings);
-	if (resolve(ps, p, &now, e) < 0)
-		return -1;
 	ps->stats.mappings_dropped += now.dropped;
-	changed = !same_mappings(&now, &p->mappings);
+	if (!same_mappings(&now, &p->mappings))
+		p->unresolved = true;
 	before = p->mappings;
 	p->mappings = now;
 	now = before;
 	p->complete = ps->tracked;
-	p->unresolved = false;
 	if (!p->container[0])
 		read_container(ps, p);
-	if (changed || !p->told)
-		process_tell(ps, p);
 	return 0;
 }

@@ -9,11 +9,14 @@
 #include "agent-lite/process.h"
 
 /*
- * Replaces the mappings by what /proc says; its modules are looked for. A process that has ended
- * keeps what is known of it; p->gone when that is nothing.
+ * Replaces the mappings by what /proc says; modules that are not known yet are still to be looked
+ * for. A process that has ended keeps what is known of it; p->gone when that is nothing.
  */
 int process_scan(struct processes *ps, struct process *p, struct err *e) MUST_CHECK;
-/* Looks for the modules that are missing in p's mappings, or that were guessed. */
+/*
+ * Looks for the modules that are missing in p's mappings, or that were guessed, and tells the
+ * listener. Reads files.
+ */
 int process_resolve(struct processes *ps, struct process *p, struct err *e) MUST_CHECK;
 /* The same for the image that was replaced. */
 int process_resolve_before(struct processes *ps, struct process *p, struct err *e) MUST_CHECK;

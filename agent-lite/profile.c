@@ -34,6 +34,7 @@ enum {
 	LABEL_STR = 2,
 	LABEL_NUM = 3,
 	MAPPING_ID = 1,
+	MAPPING_MEMORY_LIMIT = 3,
 	MAPPING_FILENAME = 5,
 	MAPPING_BUILD_ID = 6,
 	LOCATION_ID = 1,
@@ -219,6 +220,9 @@ static void put_mappings(struct buf *b, const struct stacks *s)
 		size_t m = pb_open(b, PROFILE_MAPPING);
 
 		pb_put_u64(b, MAPPING_ID, i + 1);
+		// From byte 0 of the file on, so that addresses are offsets in it.
+		if (s->modules[i]->by_offset)
+			pb_put_u64(b, MAPPING_MEMORY_LIMIT, INT64_MAX);
 		pb_put_u64(b, MAPPING_FILENAME, filename_string(s, i));
 		if (s->modules[i]->build_id[0])
 			pb_put_u64(b, MAPPING_BUILD_ID, filename_string(s, i) + 1);

@@ -5,6 +5,7 @@
 #include "agent-lite/push_queue.h"
 #include "agent-lite/push_request.h"
 #include "agent-lite/token_file.h"
+#include "agent-lite/rights.h"
 #include "base/clock.h"
 #include "base/http_client.h"
 #include "base/io.h"
@@ -383,7 +384,10 @@ static void attempt(struct pusher *p, struct push_body *b)
 static void *run(void *arg)
 {
 	struct pusher *p = arg;
+	struct err err = ERR_INIT;
 
+	if (rights_keep(RIGHTS_FOR_SENDING, &err) < 0)
+		log_err(LOG_WARN, "rights_kept", &err, NULL);
 	pthread_mutex_lock(&p->mutex);
 	while (!must_stop(p)) {
 		struct push_body *b;

@@ -54,6 +54,13 @@ bool sink_is_file(const struct sink *s)
 	return s->pusher == NULL;
 }
 
+void sink_stats(const struct sink *s, struct pusher_stats *ret)
+{
+	*ret = (struct pusher_stats){0};
+	if (s->pusher)
+		pusher_stats(s->pusher, ret);
+}
+
 static int write_profile(struct sink *s, const struct batch *b, struct err *e)
 {
 	_cleanup_(buf_deinit) struct buf out = BUF_INIT(FILE_MAX);

@@ -34,6 +34,7 @@ void sink_config_of(const struct options *o, struct sink_config *ret);
 int sink_open(struct sink *s, const struct sink_config *config, struct err *e) MUST_CHECK;
 /* True when batches should be merged into one series, and shipped once. */
 bool sink_is_file(const struct sink *s);
+void sink_stats(const struct sink *s, struct pusher_stats *ret); /* zeros without a server */
 /* Of type collector_ship_fn. */
 int sink_ship(void *sink, struct batch *b, struct err *e) MUST_CHECK;
 /*

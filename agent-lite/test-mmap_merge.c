@@ -71,6 +71,33 @@ static void what_is_later_waits(void **state)
 	assert_int_equal(next_time(30), 30);
 }
 
+static void assert_told_of(bool first, bool second)
+{
+	static const uint32_t pids[] = {40, 41, 42};
+	bool told[3] = {false};
+
+	mmap_merge_tells_of(&merge, pids, told, countof(pids));
+	assert_int_equal(told[0], first);
+	assert_int_equal(told[1], second);
+	assert_false(told[2]);
+}
+
+static void who_waits_is_known(void **state)
+{
+	(void)state;
+	assert_true(put(0, 10) && put(0, 20));
+	assert_true(test_write(&rings[1], test_comm(15, 41, 41, true, "x")));
+	assert_told_of(false, false); // not noticed yet
+	mmap_merge_look(&merge);
+	assert_told_of(true, true);
+	assert_int_equal(next_time(10), 10);
+	assert_told_of(true, true);
+	assert_int_equal(next_time(20), 15);
+	assert_told_of(true, false);
+	assert_int_equal(next_time(20), 20);
+	assert_told_of(false, false);
+}
+
 /* The kernel has its room again at once; records wrap around at every place they can. */
 static void much_may_wait(void **state)
 {
@@ -127,8 +154,11 @@ static void impossible_positions_are_a_loss(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(rings_are_read_in_order_of_time), TEST(what_is_later_waits),
-		TEST(much_may_wait),		       TEST(what_waits_is_bounded),
+		TEST(rings_are_read_in_order_of_time),
+		TEST(what_is_later_waits),
+		TEST(who_waits_is_known),
+		TEST(much_may_wait),
+		TEST(what_waits_is_bounded),
 		TEST(impossible_positions_are_a_loss),
 	};
 

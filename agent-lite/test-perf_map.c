@@ -122,7 +122,7 @@ static void names_become_clean(void **state)
 	assert_name(&m, 0x1000, "a?b?[31m");
 	assert_name(&m, 0x2000, "???");
 	memset(line + 8, 'x', 500);
-	memcpy(line + 508, "\n", 2);
+	line[508] = '\n';
 	add(&m, line);
 	name = perf_map_find(&m, 0x3000);
 	assert_non_null(name);

@@ -77,7 +77,7 @@ static struct process_subject subject(unsigned pid)
 {
 	const uint64_t ns_per_tick = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
 
-	return (struct process_subject){{TICKS * ns_per_tick, 0, pid}, CGROUP, "comm"};
+	return (struct process_subject){{TICKS * ns_per_tick, 0, pid}, CGROUP, "comm", 0};
 }
 
 /* "name=value name=value" */
@@ -183,6 +183,37 @@ static void the_gone_keep_their_cgroups_labels(void **state)
 	assert_labels(pl, 3, "container_id=" ID " node=n1 service_name=0123456789ab");
 	process_labels_stats(pl, &stats);
 	assert_int_equal(stats.gone, 2);
+	process_labels_free(pl);
+}
+
+static struct str service_of_child(struct process_labels *pl, unsigned pid, unsigned parent)
+{
+	struct process_subject s = subject(pid);
+	struct str packed;
+	struct err e = ERR_INIT;
+
+	s.parent = parent;
+	s.cgroup_id = 0;
+	assert_ok(process_labels_get(pl, &s, &packed, &e));
+	return labels_find(packed, STR("service_name"));
+}
+
+/* Short-lived children of a named or contained parent are its; what services' managers start is not. */
+static void the_gone_are_named_by_their_parents(void **state)
+{
+	struct process_labels *pl = labels_with(NULL);
+
+	(void)state;
+	make_process(1, 7);
+	PUT(1, "environ", "OTEL_SERVICE_NAME=build\0");
+	make_process(2, 7);
+	PUT(2, "cgroup", "0::/docker/" ID "\n");
+	make_process(3, 7);
+	PUT(3, "cgroup", "0::/system.slice/containerd.service\n");
+	assert_str(service_of_child(pl, 11, 1), "build");
+	assert_str(service_of_child(pl, 12, 2), "0123456789ab");
+	assert_str(service_of_child(pl, 13, 3), "comm");
+	assert_str(service_of_child(pl, 14, 99), "comm");
 	process_labels_free(pl);
 }
 
@@ -296,6 +327,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(kernel_threads_are_one_service, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_image_is_looked_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_gone_keep_their_cgroups_labels, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_gone_are_named_by_their_parents, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(rules_decide, setup, teardown),
 		cmocka_unit_test_setup_teardown(fixed_labels_are_on_all, setup, teardown),

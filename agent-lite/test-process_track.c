@@ -330,19 +330,28 @@ static void a_rewritten_file_is_not_mistaken(void **state)
 	assert_string_equal(frame_at(CHILD, 1, 0x5000100).module->build_id, text);
 }
 
-/* The path names another file by now: better no name than a wrong one. */
+/* The path names another file by now: what is known is the build-ID and the place in the file. */
 static void a_file_with_another_build_id_is_passed_over(void **state)
 {
 	struct mmap_event ev = code_of(subject, PID, 0x5000000);
 	struct module_cache_stats stats;
+	char text[BUILD_ID_TEXT];
+	struct build_id id;
+	struct frame f;
 
 	(void)state;
 	ev.build_id[3] ^= 1;
 	exec_event(PID, "x");
 	apply(ev);
 	exit_event(PID);
-	assert_string_equal(frame_at(PID, 1, 0x5000100).module->filename, subject);
-	assert_false(frame_at(PID, 1, 0x5000100).module->has_ident);
+	f = frame_at(PID, 1, 0x5000100);
+	assert_string_equal(f.module->filename, subject);
+	assert_false(f.module->has_ident);
+	assert_true(f.module->by_offset);
+	assert_int_equal(f.address, ev.offset + 0x100);
+	assert_int_equal(build_id_set(&id, BUILD_ID_GNU, ev.build_id, ev.build_id_size, NULL), 0);
+	build_id_text(&id, text);
+	assert_string_equal(f.module->build_id, text);
 	module_cache_stats(modules, &stats);
 	assert_true(stats.files_other > 0);
 }

@@ -9,6 +9,8 @@
 
 enum {
 	SAMPLES_MAX = TIMELINE_BYTES_MAX / sizeof(struct profile_record),
+	SHORT_COPY_WORDS = 256,
+	MEET_MAX = 64, // processes
 	ROUNDS_MAX = 8, // of samples that came while others were handed on; then others have a turn
 };
 
@@ -37,13 +39,6 @@ void timeline_deinit(struct timeline *t)
 
 /* ---- samples --------------------------------------------------------------------------------- */
 
-/* Bytes that follow the head in the ring: see bpf/profile.h. */
-static size_t payload_bytes(const struct profile_record *head)
-{
-	return ((size_t)head->kernel_count + head->user_count + head->copy_words) *
-	       sizeof(uint64_t);
-}
-
 /* CPUs write side by side: what is earlier moves before what is later. */
 static void sort_in(struct timeline_batch *b, struct timeline_sample sample)
 {
@@ -59,43 +54,60 @@ static bool has_room(const struct timeline_batch *b, size_t size)
 	return b->bytes.n + size <= TIMELINE_BYTES_MAX && b->count < SAMPLES_MAX;
 }
 
-static int append(struct timeline_batch *b, const struct record *r, size_t payload, struct err *e)
+/* What follows the head in the ring: see bpf/profile.h. */
+static size_t payload_bytes(const struct profile_record *head)
+{
+	return ((size_t)head->kernel_count + head->user_count + head->copy_words) *
+	       sizeof(uint64_t);
+}
+
+static int append(struct timeline_batch *b, const struct profile_record *head, const void *payload,
+		  struct err *e)
 {
 	const struct timeline_sample sample = {
-		.time_ns = r->head.ktime_ns,
+		.time_ns = head->ktime_ns,
 		.offset = (uint32_t)b->bytes.n,
-		.size = (uint32_t)(sizeof(r->head) + payload),
+		.size = (uint32_t)(sizeof(*head) + payload_bytes(head)),
 	};
 
 	if (mem_grow(&b->samples, &b->cap, b->count + 1, sizeof(*b->samples), SAMPLES_MAX) < 0)
 		return err_nomem(e);
-	buf_append(&b->bytes, &r->head, sizeof(r->head));
-	buf_append(&b->bytes, r->kernel_ips, payload); // the first of all words
+	buf_append(&b->bytes, head, sizeof(*head));
+	buf_append(&b->bytes, payload, payload_bytes(head));
 	if (buf_check(&b->bytes, "the samples that wait", e) < 0)
 		return -1;
 	sort_in(b, sample);
 	return 0;
 }
 
+/* Runs what waits. Called while a ring is being emptied, which is not to begin anew inside. */
+static int make_room(struct timeline *t, struct err *e)
+{
+	int r;
+
+	t->draining = true;
+	r = timeline_run(t, 0, e);
+	t->draining = false;
+	return r;
+}
+
 int timeline_add(void *timeline, const struct record *r, struct err *e)
 {
 	struct timeline *t = timeline;
-	const size_t payload = payload_bytes(&r->head);
-	const size_t size = sizeof(r->head) + payload;
-	int ran;
+	struct profile_record head = r->head;
 
-	if (!has_room(&t->batches[t->filling], size)) {
+	// Copies of stacks take most of the room: half of a stack is better than none.
+	if (t->batches[t->filling].bytes.n > TIMELINE_BYTES_MAX / 2)
+		head.copy_words = MIN(head.copy_words, PROFILE_COPY_HEAD + SHORT_COPY_WORDS);
+	if (!has_room(&t->batches[t->filling], sizeof(head) + payload_bytes(&head))) {
 		if (t->running) {
 			t->dropped++;
 			return 0;
 		}
-		t->draining = true;
-		ran = timeline_run(t, 0, e);
-		t->draining = false;
-		if (ran < 0)
+		if (make_room(t, e) < 0)
 			return -1;
 	}
-	return append(&t->batches[t->filling], r, payload, e);
+	return append(&t->batches[t->filling], &head, r->kernel_ips, e); // the first of all words
 }
 
 /* ---- merging --------------------------------------------------------------------------------- */
@@ -122,18 +134,80 @@ static int hand_on(struct timeline *t, const struct timeline_batch *b,
 	return t->deliver(t->deliver_ctx, &r, e);
 }
 
+/* The processes of new samples that nothing is known of. */
+struct strangers {
+	size_t n;
+	struct process_key keys[MEET_MAX]; /* ascending by PID, once each */
+};
+
+static void note_stranger(struct strangers *s, const struct process_key *key)
+{
+	size_t at = s->n;
+
+	if (s->n == MEET_MAX)
+		return;
+	while (at > 0 && s->keys[at - 1].pid > key->pid)
+		at--;
+	if (at > 0 && s->keys[at - 1].pid == key->pid)
+		return;
+	memmove(s->keys + at + 1, s->keys + at, (s->n - at) * sizeof(*s->keys));
+	s->keys[at] = *key;
+	s->n++;
+}
+
+static void find_strangers(const struct timeline *t, const struct timeline_batch *b,
+			   struct strangers *ret)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct profile_record head;
+
+		if (b->samples[i].offset < b->met)
+			continue;
+		memcpy(&head, b->bytes.p + b->samples[i].offset, sizeof(head));
+		if (head.user_count + head.copy_words > 0 &&
+		    !processes_has_met(t->processes, head.tgid))
+			note_stranger(ret, &(struct process_key){head.start_ns, head.exec_id,
+								 head.tgid});
+	}
+}
+
+/*
+ * Strangers that no event is going to tell of either: their mappings are read before files are,
+ * since they may end meanwhile.
+ */
+static int meet_strangers(struct timeline *t, struct timeline_batch *b, struct err *e)
+{
+	struct strangers s = {.n = 0};
+	uint32_t pids[MEET_MAX];
+	bool told[MEET_MAX] = {false};
+
+	find_strangers(t, b, &s);
+	b->met = b->bytes.n;
+	for (size_t i = 0; i < s.n; i++)
+		pids[i] = (uint32_t)s.keys[i].pid;
+	if (t->events && s.n > 0)
+		mmap_merge_tells_of(t->events, pids, told, s.n);
+	for (size_t i = 0; i < s.n; i++) {
+		if (!told[i] && processes_meet(t->processes, &s.keys[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int merge(struct timeline *t, struct timeline_batch *b, uint64_t seen_ns, struct err *e)
 {
-	int r = 0;
+	int r;
 
 	if (t->events)
 		mmap_merge_look(t->events);
+	r = meet_strangers(t, b, e);
 	for (size_t i = 0; i < b->count && r == 0; i++) {
 		r = apply_events(t, b->samples[i].time_ns, e);
 		if (r == 0)
 			r = hand_on(t, b, &b->samples[i], e);
 	}
 	b->count = 0;
+	b->met = 0;
 	buf_clear(&b->bytes);
 	return r < 0 ? -1 : apply_events(t, seen_ns, e);
 }
@@ -177,5 +251,5 @@ int timeline_breathe(void *timeline, struct err *e)
 		return -1;
 	if (t->events)
 		mmap_merge_look(t->events);
-	return 0;
+	return meet_strangers(t, &t->batches[t->filling], e);
 }

@@ -37,6 +37,7 @@ struct timeline_batch {
 		uint32_t size;
 	} *samples; /* ascending by time */
 	size_t count, cap;
+	size_t met; /* bytes whose processes were looked for */
 };
 
 struct timeline {

@@ -123,7 +123,7 @@ static struct unwind_row aarch64_row(const struct cfi_state *s)
 	if (saved.rule == UNWIND_SAVED_NONE && fits(s->ra_offset))
 		return make_row(cfa, offset8, (struct saved){UNWIND_SAVED_RA, s->ra_offset});
 	if (saved.rule == UNWIND_SAVED_NONE || saved.rule == UNWIND_SAVED_LOST ||
-	    s->fp != CFI_AT_CFA || s->ra_offset - UNIT != s->fp_offset)
+	    s->fp != CFI_AT_CFA || (uint64_t)s->ra_offset - UNIT != (uint64_t)s->fp_offset)
 		return nothing_known;
 	return make_row(cfa, offset8, saved);
 }

@@ -216,6 +216,15 @@ def symbols(elf):
     return found
 
 
+def text_start(elf):
+    """Where .text begins, as linked."""
+    for line in run("readelf", "-SW", elf).stdout.splitlines():
+        words = line.replace("[", " ").replace("]", " ").split()
+        if len(words) > 3 and words[1] == ".text":
+            return int(words[3], 16)
+    raise AssertionError("no .text")
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -67,7 +67,7 @@ def stop_agent(agent):
 
 
 def own_count(figures):
-    return int(figures["samples"] - figures["empty"] - figures["dropped"])
+    return int(figures["counted"])
 
 
 def stored(server):

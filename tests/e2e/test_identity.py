@@ -7,7 +7,7 @@ import os
 import struct
 import subprocess
 
-from harness import ROOT, build_id, main, need, program, run, symbols, test
+from harness import ROOT, build_id, main, need, program, run, symbols, test, text_start
 
 GO_SOURCE = os.path.join(ROOT, "tests", "demo", "go", "sieve.go")
 
@@ -70,14 +70,6 @@ def any_id_finds_it(case):
     assert len({json.dumps(m["addresses"]) for m in modules}) == 1
     for form in forms[:-1]:
         assert server.get(f"/v1/debuginfo/{form}").status == 200, form
-
-
-def text_start(elf):
-    for line in run("readelf", "-SW", elf).stdout.splitlines():
-        words = line.replace("[", " ").replace("]", " ").split()
-        if len(words) > 3 and words[1] == ".text":
-            return int(words[3], 16)
-    raise AssertionError("no .text")
 
 
 @test
