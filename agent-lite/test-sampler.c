@@ -297,7 +297,7 @@ static void frame_pointers_alone_still_serve(void **state)
 /* It is part of the agent's file, and of what each start reads. */
 static void the_kernel_side_is_small(void **state)
 {
-	const char *build = getenv("BUILD");
+	const char *build = getenv("UNHEX_BUILD");
 	char path[256];
 	struct stat st;
 
