@@ -265,6 +265,13 @@ static void update_metrics(const struct agent *a)
 	if (a->tables)
 		unwind_store_stats(a->tables, &n.tables);
 	sink_stats(&a->sink, &n.push);
+	if (a->giver) {
+		struct giver_stats g;
+
+		giver_stats(a->giver, &g);
+		n.given = (struct agent_given){g.questions, g.files,	  g.lists,   g.bytes,
+					       g.unreadable, g.refused, g.failures};
+	}
 	agent_metrics_update(&n);
 }
 

@@ -4,6 +4,7 @@
 #include "agent-lite/giver_ids.h"
 #include "agent-lite/giver_upload.h"
 #include "agent-lite/jitter.h"
+#include "agent-lite/rights.h"
 #include "agent-lite/token_file.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -271,7 +272,10 @@ static void *run(void *arg)
 {
 	enum { NICEST = 19 };
 	struct giver *g = arg;
+	struct err err = ERR_INIT;
 
+	if (rights_keep(RIGHTS_FOR_GIVING, &err) < 0)
+		log_err(LOG_WARN, "rights_kept", &err, NULL);
 	// Of this thread alone, as Linux has it; its sandboxed child inherits it.
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICEST);
 	sleep_ms(g, MIN((uint64_t)FIRST_QUESTION_MS, g->config.interval_ms));
