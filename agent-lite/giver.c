@@ -4,6 +4,7 @@
 #include "agent-lite/giver_ids.h"
 #include "agent-lite/giver_upload.h"
 #include "agent-lite/jitter.h"
+#include "agent-lite/rights.h"
 #include "agent-lite/token_file.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -272,7 +273,10 @@ static void *run(void *arg)
 {
 	enum { NICEST = 19 };
 	struct giver *g = arg;
+	struct err err = ERR_INIT;
 
+	if (rights_keep(RIGHTS_FOR_GIVING, &err) < 0)
+		log_err(LOG_WARN, "rights_kept", &err, NULL);
 	// Of this thread alone, as Linux has it; its sandboxed child inherits it.
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICEST);
 	sleep_ms(g, MIN((uint64_t)FIRST_QUESTION_MS, g->config.interval_ms));
@@ -289,6 +293,9 @@ static void saw_module(struct giver *g, const struct module *m, uint64_t now)
 {
 	bool is_kernel = strcmp(m->filename, "[kernel]") == 0;
 
+	// A file's hash is of all of it: what is given would have another.
+	if (str_has_prefix(str_from(m->build_id), STR("htl-")))
+		return;
 	// The vdso has no file; the kernel none here.
 	if (m->build_id[0] && strcmp(m->filename, "[vdso]") != 0 &&
 	    (!is_kernel || g->config.kernel->known))
