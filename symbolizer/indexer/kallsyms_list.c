@@ -138,7 +138,7 @@ static int read_line(struct list *l, struct str line, struct err *e)
 		return err_set(e, ERR_TOO_LARGE, "symbol list: more than %d lines",
 			       KALLSYMS_LINES_MAX);
 	if (!str_next(&line, ' ', &address) || !str_hex_to_u64(address, &value) ||
-	    !str_next(&line, ' ', &type) || type.n != 1 || !strchr("TtWw-", type.p[0]))
+	    !str_next(&line, ' ', &type) || type.n != 1 || !memchr("TtWw-", type.p[0], 5))
 		return bad(l, "not an address, a letter of TtWw- and a name", e);
 	if (value < l->address)
 		return bad(l, "its address is below the one before", e);

@@ -131,6 +131,7 @@ static void test_refused(UNUSED void **state)
 		{STR(HEAD "10 t a\n0f t b\n"), ERR_UNSUPPORTED, "line 3: its address"},
 		{STR(HEAD "10 d a\n"), ERR_UNSUPPORTED, "line 2: not an address"},
 		{STR(HEAD "10 tt a\n"), ERR_UNSUPPORTED, "line 2: not an address"},
+		{STR(HEAD "10 \0 a\n"), ERR_UNSUPPORTED, "line 2: not an address"},
 		{STR(HEAD "10\n"), ERR_UNSUPPORTED, "line 2: not an address"},
 		{STR(HEAD "\n"), ERR_UNSUPPORTED, "line 2: not an address"},
 		{STR(HEAD "xyz t a\n"), ERR_UNSUPPORTED, "line 2: not an address"},
