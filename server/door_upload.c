@@ -45,7 +45,7 @@ struct upload {
 	enum binaries_put outcome;
 	struct binaries_put_result result;
 	uint64_t deadline_ms;
-	struct leases *leases; /* NULL: the upload has not begun */
+	struct leases *leases; /* where the upload's lease is held; NULL: it is not leased */
 	bool refused;	       /* for good: it need not come again */
 };
 
@@ -113,6 +113,9 @@ static int parse_aliases(const struct request *rq, struct upload *u, struct err 
 
 		if (!str_is(a->name, "alias"))
 			continue;
+		if (u->trust == TRUST_AGENT)
+			return err_set(e, ERR_FORBIDDEN,
+				       "an agent's upload is known by the IDs in it: alias is not for it");
 		if (u->alias_count == ALIASES_MAX)
 			return err_set(e, ERR_BAD_REQUEST, "more than %d aliases", ALIASES_MAX);
 		n = build_id_parse(a->value, ids, e);
@@ -201,8 +204,8 @@ int door_upload_precheck(struct request *rq, struct err *e)
 	rq->state_free = upload_free;
 	if (parse_target(rq, u, e) || check_length(rq, u, e))
 		return -1;
-	u->leases = app_of(rq)->leases;
-	leases_upload_begins(u->leases, &u->claimed[0]);
+	if (leases_upload_begins(app_of(rq)->leases, &u->claimed[0]))
+		u->leases = app_of(rq)->leases;
 	return 0;
 }
 

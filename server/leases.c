@@ -114,15 +114,18 @@ int leases_take(struct leases *l, const struct build_id *id, struct err *e)
 	return rc;
 }
 
-void leases_upload_begins(struct leases *l, const struct build_id *id)
+bool leases_upload_begins(struct leases *l, const struct build_id *id)
 {
 	struct lease *x;
+	bool leased;
 
 	pthread_mutex_lock(&l->lock);
 	x = find(l, id);
+	leased = x != NULL;
 	if (x)
 		x->uploads++;
 	pthread_mutex_unlock(&l->lock);
+	return leased;
 }
 
 void leases_upload_ends(struct leases *l, const struct build_id *id, bool refused)

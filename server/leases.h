@@ -26,7 +26,8 @@ int leases_take(struct leases *l, const struct build_id *id, struct err *e) MUST
  * upload that will be refused again when it comes again leaves the lease as it is; after any other
  * end it is free.
  */
-void leases_upload_begins(struct leases *l, const struct build_id *id);
+/* False: it is not leased, and nothing is to be ended. */
+bool leases_upload_begins(struct leases *l, const struct build_id *id);
 void leases_upload_ends(struct leases *l, const struct build_id *id, bool refused);
 
 #endif

@@ -54,7 +54,7 @@ static void it_runs_out_but_not_while_the_upload_lasts(UNUSED void **state)
 	assert_int_equal(take(l, 1), 0);
 	usleep(2 * SHORT_MS * 1000);
 	assert_int_equal(take(l, 1), 0);
-	leases_upload_begins(l, &id);
+	assert_true(leases_upload_begins(l, &id));
 	usleep(2 * SHORT_MS * 1000);
 	assert_int_equal(take(l, 1), LEASE_HELD);
 	leases_upload_ends(l, &id, false);
@@ -69,14 +69,13 @@ static void a_refused_upload_is_not_asked_for_again_at_once(UNUSED void **state)
 	struct leases *l = leases(LONG_MS);
 
 	assert_int_equal(take(l, 1), 0);
-	leases_upload_begins(l, &id);
+	assert_true(leases_upload_begins(l, &id));
 	leases_upload_ends(l, &id, true);
 	assert_int_equal(take(l, 1), LEASE_HELD);
-	leases_upload_begins(l, &id);
+	assert_true(leases_upload_begins(l, &id));
 	leases_upload_ends(l, &id, false);
 	assert_int_equal(take(l, 1), 0);
-	leases_upload_begins(l, &other); // nobody asked for it
-	leases_upload_ends(l, &other, true);
+	assert_false(leases_upload_begins(l, &other)); // nobody asked for it, so it does not end either
 	assert_int_equal(take(l, 2), 0);
 	leases_free(l);
 }
