@@ -236,6 +236,8 @@ static int foresee(struct intake *in, struct err *e)
 
 static int add_as(struct intake *in, enum file_type type, struct err *e)
 {
+	// They would stay when the file itself no longer counts.
+	bool keep_headers = in->u->trust > TRUST_AGENT;
 	struct catalog_new_file f = {
 		.ids = in->ids,
 		.id_count = in->id_count,
@@ -244,8 +246,8 @@ static int add_as(struct intake *in, enum file_type type, struct err *e)
 		.name = in->u->name,
 		.machine = in->probe.machine,
 		.headers = in->probe.headers,
-		.headers_size = in->probe.header_count * sizeof(in->probe.headers[0]),
-		.headers_trusted = in->probe.headers_trusted,
+		.headers_size = keep_headers ? in->probe.header_count * sizeof(in->probe.headers[0]) : 0,
+		.headers_trusted = keep_headers && in->probe.headers_trusted,
 		.probe_json = in->probe_json,
 		.force = in->u->force && type == in->type,
 	};
@@ -354,7 +356,8 @@ static void start_flight(struct binaries *b, const struct intake *in)
 		.ids = in->ids,
 		.n = MIN(in->id_count, (size_t)FLIGHT_IDS_MAX),
 		.binary = in->binary.id,
-		.wants = FLIGHT_INDEX,
+		// Poor and better names alike may have come before upstream was asked: it is now.
+		.wants = FLIGHT_INDEX | (in->u->trust == TRUST_AGENT ? FLIGHT_NAMES : 0),
 	};
 	struct err why;
 
@@ -362,7 +365,10 @@ static void start_flight(struct binaries *b, const struct intake *in)
 		log_err(LOG_WARN, "flight_not_started", &why, NULL);
 }
 
-// What upstream servers said before is void: who uploads one file of a binary may know of more.
+/*
+ * What upstream servers said before is void: who uploads one file of a binary may know of more. Not an
+ * agent, which was asked because of what they said.
+ */
 static void forget_answers(struct binaries *b, const struct intake *in)
 {
 	struct err why;
@@ -382,7 +388,7 @@ int binaries_put(struct binaries *b, const struct binaries_upload *u, struct bin
 	rc = put(b, u, in, ret, e);
 	if (rc < 0)
 		return -1;
-	if (rc == BINARIES_STORED)
+	if (rc == BINARIES_STORED && u->trust > TRUST_AGENT)
 		forget_answers(b, in);
 	if (in->binary.needs_index)
 		start_flight(b, in);

@@ -24,9 +24,9 @@ enum { VERDICT_MS = 60000, VERDICT_MIN_MS = 1000 };
 /* What the catalog and the disk say when a plan is made. */
 struct holdings {
 	struct binary row; // row.id 0: there is none
-	bool have[FILE_KALLSYMS + 1];   // a blob of this type is there
-	bool may_give[FILE_KALLSYMS + 1]; // and may be served
-	int best_quality;               // of the ELF files
+	bool files;                     // anything to index
+	bool have[FILE_KALLSYMS + 1];   // an ELF file of this type that agents did not send
+	int best_quality;               // of these
 	bool index_at_hand;
 };
 
@@ -42,10 +42,10 @@ static int survey_file(struct flight *f, struct holdings *h, const struct catalo
 		*e = why;
 		return -1;
 	}
+	h->files = true;
+	if (file->type == FILE_KALLSYMS || file->trust <= TRUST_AGENT)
+		return 0; // a stopgap: whatever upstream has is better, and it is not given out
 	h->have[file->type] = true;
-	if (file->type == FILE_KALLSYMS)
-		return 0; // a stopgap: whatever upstream has is better
-	h->may_give[file->type] |= file->trust >= TRUST_UPSTREAM;
 	h->best_quality = MAX(h->best_quality, file->quality);
 	return 0;
 }
@@ -108,7 +108,7 @@ int binaries_may_ask(struct binaries *b, const struct build_id *ids, size_t n, e
 
 static bool lacks_debuginfo(const struct flight *f, const struct holdings *h)
 {
-	if ((f->asked & FLIGHT_DEBUGINFO) && !h->may_give[FILE_DEBUGINFO])
+	if ((f->asked & FLIGHT_DEBUGINFO) && !h->have[FILE_DEBUGINFO])
 		return true;
 	return (f->asked & FLIGHT_NAMES) && !h->have[FILE_DEBUGINFO] &&
 	       h->best_quality < QUALITY_GOPCLNTAB;
@@ -116,7 +116,7 @@ static bool lacks_debuginfo(const struct flight *f, const struct holdings *h)
 
 static bool lacks_executable(const struct flight *f, const struct holdings *h)
 {
-	if ((f->asked & FLIGHT_EXECUTABLE) && !h->may_give[FILE_EXECUTABLE])
+	if ((f->asked & FLIGHT_EXECUTABLE) && !h->have[FILE_EXECUTABLE])
 		return true;
 	return (f->asked & FLIGHT_NAMES) && !h->have[FILE_EXECUTABLE] &&
 	       (!h->row.headers_trusted || h->best_quality < QUALITY_GOPCLNTAB);
@@ -144,10 +144,9 @@ static int choose_fetch(struct flight *f, const struct holdings *h, struct err *
 
 static bool wants_index(const struct flight *f, const struct holdings *h)
 {
-	bool files = h->have[FILE_DEBUGINFO] || h->have[FILE_EXECUTABLE] || h->have[FILE_KALLSYMS];
 	bool failed = h->row.reason_code[0] != '\0';
 
-	if (!files || f->index_tried)
+	if (!h->files || f->index_tried)
 		return false;
 	if (h->row.needs_index || (failed && (f->asked & FLIGHT_RETRY)))
 		return true;
@@ -162,9 +161,9 @@ static unsigned still_lacking(const struct flight *f, const struct holdings *h)
 
 	if (!h->index_at_hand)
 		lacking |= FLIGHT_NAMES;
-	if (!h->may_give[FILE_DEBUGINFO])
+	if (!h->have[FILE_DEBUGINFO])
 		lacking |= FLIGHT_DEBUGINFO;
-	if (!h->may_give[FILE_EXECUTABLE])
+	if (!h->have[FILE_EXECUTABLE])
 		lacking |= FLIGHT_EXECUTABLE;
 	return lacking & f->asked;
 }

@@ -151,6 +151,43 @@ static int note_own(struct addition *a, struct err *e)
 	return 0;
 }
 
+static int most_trusted(struct sql *c, int64_t binary, int64_t *ret, struct err *e)
+{
+	_cleanup_(query_end) struct query q =
+		query(c, "SELECT coalesce(max(trust), 0) FROM file WHERE binary = ?");
+
+	query_i64(&q, binary);
+	if (query_step(&q, e) < 0)
+		return -1;
+	*ret = query_col_i64(&q);
+	return 0;
+}
+
+static int remove_alias(struct sql *c, const struct build_id *id, struct err *e)
+{
+	_cleanup_(query_end) struct query q = query(c, "DELETE FROM alias WHERE id = ?");
+	char text[BUILD_ID_TEXT];
+
+	build_id_text(id, text);
+	query_cstr(&q, text);
+	return query_run(&q, e);
+}
+
+// An ID that only agents said is that binary's does not keep others from saying whose it is. 1: it is free now.
+static int take_from_agents(struct sql *c, const struct addition *a, int64_t binary,
+			    const struct build_id *id, struct err *e)
+{
+	int64_t trust = 0;
+
+	if (a->f->file.trust == TRUST_AGENT)
+		return 0;
+	if (most_trusted(c, binary, &trust, e))
+		return -1;
+	if (trust != TRUST_AGENT)
+		return 0;
+	return remove_alias(c, id, e) ? -1 : 1;
+}
+
 /*
  * The binaries that have some of the IDs. One with another GNU or Go build-ID is not this file's: by the
  * first ID, which says whose file it is, that is refused; further IDs stay with whom they belong to.
@@ -171,23 +208,16 @@ static int find_binaries(struct sql *c, struct addition *a, struct err *e)
 		rc = contradicts(c, binary, a->own, a->own_count, &other, e);
 		if (rc < 0)
 			return -1;
-		if (rc && !i)
-			return not_the_same(&a->f->ids[0], &other, own_of_kind(a, other.kind), e);
-		if (!rc)
+		if (!rc) {
 			a->found[a->found_count++] = binary;
+			continue;
+		}
+		rc = take_from_agents(c, a, binary, &a->f->ids[i], e);
+		if (rc < 0)
+			return -1;
+		if (!rc && !i)
+			return not_the_same(&a->f->ids[0], &other, own_of_kind(a, other.kind), e);
 	}
-	return 0;
-}
-
-static int most_trusted(struct sql *c, int64_t binary, int64_t *ret, struct err *e)
-{
-	_cleanup_(query_end) struct query q =
-		query(c, "SELECT coalesce(max(trust), 0) FROM file WHERE binary = ?");
-
-	query_i64(&q, binary);
-	if (query_step(&q, e) < 0)
-		return -1;
-	*ret = query_col_i64(&q);
 	return 0;
 }
 
@@ -204,19 +234,24 @@ static int are_different(struct sql *c, int64_t one, int64_t other, struct err *
 	return query_step(&q, e);
 }
 
-// Who is less trusted than the files of both binaries cannot make one of them.
+/*
+ * Who is less trusted than the files of both binaries cannot make one of them. An agent's word joins only
+ * what came from agents.
+ */
 static int may_join(struct sql *c, const struct addition *a, int64_t one, int64_t other, bool *ret,
 		    struct err *e)
 {
 	int64_t trust_one = 0;
 	int64_t trust_other = 0;
+	int64_t trust = (int64_t)a->f->file.trust;
 	int different = are_different(c, one, other, e);
 
 	if (different < 0)
 		return -1;
 	if (most_trusted(c, one, &trust_one, e) || most_trusted(c, other, &trust_other, e))
 		return -1;
-	*ret = !different && (int64_t)a->f->file.trust >= MIN(trust_one, trust_other);
+	*ret = !different && trust >= (trust == TRUST_AGENT ? MAX(trust_one, trust_other)
+							    : MIN(trust_one, trust_other));
 	return 0;
 }
 
@@ -298,13 +333,30 @@ static int settle_binary(struct sql *c, struct addition *a, struct err *e)
 	return 0;
 }
 
+// To a binary of which others sent files an agent adds no ID: it would be known by it ever after.
+static int may_add_ids(struct sql *c, const struct addition *a, bool *ret, struct err *e)
+{
+	int64_t trust = 0;
+
+	*ret = true;
+	if (a->f->file.trust != TRUST_AGENT)
+		return 0;
+	if (most_trusted(c, a->binary, &trust, e))
+		return -1;
+	*ret = trust <= TRUST_AGENT;
+	return 0;
+}
+
 static int add_aliases(struct sql *c, const struct addition *a, struct err *e)
 {
 	_cleanup_(query_end) struct query q =
 		query(c, "INSERT OR IGNORE INTO alias(id, binary) VALUES(?, ?)");
 	char text[BUILD_ID_TEXT];
+	bool may;
 
-	for (size_t i = 0; i < a->f->id_count; i++) {
+	if (may_add_ids(c, a, &may, e))
+		return -1;
+	for (size_t i = 0; may && i < a->f->id_count; i++) {
 		build_id_text(&a->f->ids[i], text);
 		query_cstr(&q, text);
 		query_i64(&q, a->binary);

@@ -271,6 +271,34 @@ static void test_agent_joins_nothing_others_registered(void **state)
 	assert_int_equal(b.id, one.id);
 }
 
+// Else it could bind somebody's binary to another's, and have all later files of that refused.
+static void test_agent_binds_no_id(void **state)
+{
+	struct binary theirs;
+	struct binary forged;
+	struct binary b;
+
+	(void)state;
+	add(&(struct file_spec){{"aa11"}, .content = '1'}, &theirs);
+	add(&(struct file_spec){{"aa11", "go-61"}, .content = '2', .trust = TRUST_AGENT,
+				.type = FILE_EXECUTABLE},
+	    &b);
+	assert_int_equal(b.id, theirs.id);
+	assert_int_equal(find("go-61", &b), CATALOG_NOT_FOUND);
+	add(&(struct file_spec){{"bb22", "go-62"}, .content = '3', .trust = TRUST_AGENT}, &forged);
+	add(&(struct file_spec){{"bb22", "go-63"}, .content = '4', .trust = TRUST_UPSTREAM}, &b);
+	assert_int_not_equal(b.id, forged.id);
+	assert_int_equal(find("bb22", &b), 0);
+	assert_int_not_equal(b.id, forged.id);
+	assert_int_equal(find("go-62", &b), 0);
+	assert_int_equal(b.id, forged.id);
+	// what agents say of two binaries joins them only while nobody else has sent files of either
+	add(&(struct file_spec){{"go-62", "aa11"}, .content = '5', .trust = TRUST_AGENT}, &b);
+	assert_int_equal(b.id, forged.id);
+	assert_int_equal(find("aa11", &b), 0);
+	assert_int_equal(b.id, theirs.id);
+}
+
 // Neither trust nor force nor a shared file hash makes one of two binaries with different build-IDs.
 static void test_different_build_ids_never_join(void **state)
 {
@@ -665,6 +693,7 @@ int main(void)
 		TEST(test_headers),
 		TEST(test_join),
 		TEST(test_agent_joins_nothing_others_registered),
+		TEST(test_agent_binds_no_id),
 		TEST(test_different_build_ids_never_join),
 		TEST(test_different_build_ids_are_not_bridged),
 		TEST(test_ids_alone),

@@ -241,6 +241,27 @@ def upstream_is_asked_first(case):
 
 
 @test
+def agents_do_not_shadow_upstream(case):
+    """names that an agent sent before anybody asked upstream do not keep it from being asked, and give way to its"""
+    upstream = case.server(name="upstream")
+    server = case.server("--upstream", upstream.url)
+    elf = case.compile("busy.c", "busy", "-O1", "-g")
+    ident = build_id(elf)
+    agent = run(program("unhexd"), "token", "create", "--data-dir", server.data_dir, "--name", "host",
+                "--scope", "agent").stdout.strip()
+    with open(elf, "rb") as file:
+        body = file.read()
+    assert put(upstream, ident, body, "debuginfo").status == 201
+    # As good as can be, and different from what upstream has.
+    answer = put(server, ident, body + b"\0", "debuginfo", token=agent)
+    assert answer.status == 201, answer
+    wait_until(lambda: "upstream" in {f["trust"] for f in server.get(f"/v1/debuginfo/{ident}").json()["files"]},
+               what="upstream's file")
+    assert server.get(f"/buildid/{ident}/debuginfo").body == body
+    assert put(server, ident, body, "debuginfo", "&alias=go-6162", agent).status == 403
+
+
+@test
 def asking_has_bounds(case):
     """few are leased at once, many cannot be asked about, and each fault has its code"""
     server = case.server()
