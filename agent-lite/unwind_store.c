@@ -24,7 +24,8 @@ struct unwind_store {
 	struct slot_ranges ranges;	 /* of mappings */
 	struct table *tables;		 /* UNWIND_TABLES_MAX */
 	uint32_t table_hint;		 /* no index below is free */
-	bool looked_at;			 /* some tables are mapped */
+	uint16_t mapped[UNWIND_TABLES_MAX]; /* indices of tables that were looked at, some twice */
+	size_t mapped_count;
 	struct unwind_store_stats stats;
 };
 
@@ -138,18 +139,21 @@ const uint64_t *unwind_store_table(void *ctx, uint32_t table, size_t *ret_n)
 	struct unwind_store *s = ctx;
 	struct table *t = table < UNWIND_TABLES_MAX ? &s->tables[table] : NULL;
 
-	if (!t || t->n == 0 || (!t->slots && !map_table(t)))
+	if (!t || t->n == 0)
 		return NULL;
-	s->looked_at = true;
+	if (!t->slots) {
+		if (s->mapped_count == countof(s->mapped) || !map_table(t))
+			return NULL;
+		s->mapped[s->mapped_count++] = (uint16_t)table;
+	}
 	*ret_n = t->n;
 	return t->slots;
 }
 
 static void unmap_tables(struct unwind_store *s)
 {
-	for (size_t i = 0; s->looked_at && i < UNWIND_TABLES_MAX; i++)
-		unmap_table(&s->tables[i]);
-	s->looked_at = false;
+	while (s->mapped_count > 0)
+		unmap_table(&s->tables[s->mapped[--s->mapped_count]]);
 }
 
 /* ---- processes ------------------------------------------------------------------------------- */
