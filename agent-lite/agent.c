@@ -113,7 +113,8 @@ static int start_sampler(struct agent *a, struct err *e)
 	a->timeline.drain = drain_sampler;
 	a->timeline.drain_ctx = a->sampler;
 	a->processes.breathe = timeline_breathe;
-	a->processes.breathe_ctx = &a->timeline;
+	a->processes.replaced = timeline_replaced;
+	a->processes.timeline_ctx = &a->timeline;
 	return 0;
 }
 
@@ -265,13 +266,8 @@ static void update_metrics(const struct agent *a)
 	if (a->tables)
 		unwind_store_stats(a->tables, &n.tables);
 	sink_stats(&a->sink, &n.push);
-	if (a->giver) {
-		struct giver_stats g;
-
-		giver_stats(a->giver, &g);
-		n.given = (struct agent_given){g.questions, g.files,	  g.lists,   g.bytes,
-					       g.unreadable, g.refused, g.failures};
-	}
+	if (a->giver)
+		giver_stats(a->giver, &n.given);
 	agent_metrics_update(&n);
 }
 
@@ -434,6 +430,19 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 	    {"bpf_s", LOG_F((double)s.run_ns / 1e9)});
 }
 
+static void log_given(const struct agent *a)
+{
+	struct giver_stats g;
+
+	if (!a->giver)
+		return;
+	giver_stats(a->giver, &g);
+	LOG(LOG_INFO, "given", {"questions", LOG_U(g.questions)}, {"wanted", LOG_U(g.wanted)},
+	    {"files", LOG_U(g.files)}, {"lists", LOG_U(g.lists)}, {"bytes", LOG_U(g.bytes)},
+	    {"unreadable", LOG_U(g.unreadable)}, {"refused", LOG_U(g.refused)},
+	    {"failures", LOG_U(g.failures)});
+}
+
 static int ship_rest(struct agent *a, struct err *e)
 {
 	if (a->collector.batch.samples == 0 && sink_is_file(&a->sink))
@@ -459,6 +468,7 @@ static int finish(struct agent *a, struct err *e)
 	if (a->sampler)
 		log_stacks(a);
 	log_stats(a, &push);
+	log_given(a);
 	return r;
 }
 

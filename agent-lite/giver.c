@@ -35,6 +35,7 @@ enum handing { HANDING_NOTHING, HANDING_NEEDED, HANDING_DONE };
 struct giver {
 	struct giver_config config; /* strings are our own */
 	char *server, *token_file, *tmp_dir, *elf_program;
+	struct giver_stats told; /* the owner's */
 	/* the thread's */
 	struct http_client *http;
 	struct wanted_id asked[WANTED_ASKED_MAX];
@@ -351,9 +352,11 @@ void giver_hand(struct giver *g, int fd)
 
 void giver_stats(struct giver *g, struct giver_stats *ret)
 {
-	pthread_mutex_lock(&g->mutex);
-	*ret = g->stats;
-	pthread_mutex_unlock(&g->mutex);
+	if (try_lock(g)) {
+		g->told = g->stats;
+		pthread_mutex_unlock(&g->mutex);
+	}
+	*ret = g->told;
 }
 
 /* ---- begin and end --------------------------------------------------------------------------- */

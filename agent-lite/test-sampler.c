@@ -294,6 +294,20 @@ static void frame_pointers_alone_still_serve(void **state)
 	stop_rig(&rig);
 }
 
+/* It is part of the agent's file, and of what each start reads. */
+static void the_kernel_side_is_small(void **state)
+{
+	const char *build = getenv("UNHEX_BUILD");
+	char path[256];
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/bpf/profile.bpf.o", build ? build : "build");
+	assert_int_equal(stat(path, &st), 0);
+	print_message("BPF object: %lld bytes\n", (long long)st.st_size);
+	assert_in_range(st.st_size, 1, 200 << 10);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +317,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_best_unwinder_reaches_the_root),
 		cmocka_unit_test(so_do_tail_calls),
 		cmocka_unit_test(frame_pointers_alone_still_serve),
+		cmocka_unit_test(the_kernel_side_is_small),
 	};
 
 	BE_ELF_CHILD_IF_ASKED(argc, argv);
