@@ -144,6 +144,8 @@ static void look_around(struct requirement *all, size_t *n)
 					""};
 	const struct requirement notes = {"kernel build-ID", REQUIREMENT_WEAK,
 					  ERR_NO_KERNEL_SUPPORT, ""};
+	const struct requirement kptr = {"kptr_restrict", REQUIREMENT_WEAK, ERR_NO_KERNEL_SUPPORT,
+					 ""};
 	bool has_notes = access("/sys/kernel/notes", R_OK) == 0;
 	int why = errno;
 
@@ -152,6 +154,10 @@ static void look_around(struct requirement *all, size_t *n)
 	    "with --pid=host (hostPID: true)");
 	add(all, n, notes, has_notes, "/sys/kernel/notes: %s; kernel frames stay unnamed",
 	    strerror(why));
+	// With 1 CAP_SYSLOG sees the addresses; with 2 nobody does.
+	add(all, n, kptr, !file_says("/proc/sys/kernel/kptr_restrict", "2"),
+	    "kernel.kptr_restrict is 2, which hides the kernel's addresses from everybody; kernel "
+	    "frames stay unnamed; sysctl kernel.kptr_restrict=1");
 }
 
 size_t privilege_look(struct requirement ret[static REQUIREMENTS_MAX])

@@ -15,7 +15,7 @@ sources() {
 	printf '%s\n' base/*.c symbolizer/*.c symbolizer/indexer/*.c \
 		agent-lite/{cfi_*,elf_headers,elf_ident,elf_symbols,elf_section_names,elf_code_sections}.c \
 		agent-lite/{unwind_rows,unwind_table,mappings,mmap_record,perf_map,samples_file,record}.c \
-		agent-lite/{clean_text,cgroup_name,otel_env,labels,relabel}.c debuginfod/protocol.c \
+		agent-lite/{clean_text,cgroup_name,otel_env,labels,relabel,metrics_server,rights,capabilities}.c debuginfod/protocol.c \
 		server/{target,negotiate}.c |
 		grep -vE '/(test|bench)-|/main\.c$'
 }
