@@ -116,7 +116,7 @@ help:
 ## make check-interop   stripped Go programs of every Go release that can be had (downloads toolchains)
 ## make check-long      fuzzing (FUZZ_SECONDS=600 each), bad input (UNHEX_BAD_CASES), a debug file of 2 GiB, all unwind tables
 ## make coverage        line coverage of the tests
-## make install         DESTDIR= PREFIX=
+## make install         DESTDIR= PREFIX=; the programs, and unhex-agent's systemd unit
 ## make deps            install the build's Debian packages (the list is ci/packages.txt)
 
 deps:
@@ -230,8 +230,10 @@ compile_commands.json:
 	@$(MAKE) -s --no-print-directory -Bn V=1 all | tests/compile-commands.sh >$@
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/unhex-agent.service >$(BUILD)/gen/unhex-agent.service
+	install -m 644 $(BUILD)/gen/unhex-agent.service $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 clean:
 	rm -rf build

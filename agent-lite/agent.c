@@ -113,7 +113,8 @@ static int start_sampler(struct agent *a, struct err *e)
 	a->timeline.drain = drain_sampler;
 	a->timeline.drain_ctx = a->sampler;
 	a->processes.breathe = timeline_breathe;
-	a->processes.breathe_ctx = &a->timeline;
+	a->processes.replaced = timeline_replaced;
+	a->processes.timeline_ctx = &a->timeline;
 	return 0;
 }
 
@@ -265,6 +266,8 @@ static void update_metrics(const struct agent *a)
 	if (a->tables)
 		unwind_store_stats(a->tables, &n.tables);
 	sink_stats(&a->sink, &n.push);
+	if (a->giver)
+		giver_stats(a->giver, &n.given);
 	agent_metrics_update(&n);
 }
 
@@ -376,9 +379,11 @@ static void log_stacks(const struct agent *a)
 	const struct collector_stats *c = &a->collector.stats;
 	const uint64_t *ends = c->ends;
 	struct unwind_store_stats t = {0};
+	struct module_cache_stats m;
 	const char *unwinder;
 
 	sampler_unwinder(a->sampler, &unwinder);
+	module_cache_stats(a->modules, &m);
 	if (a->tables)
 		unwind_store_stats(a->tables, &t);
 	LOG(LOG_INFO, "stacks", {"unwinder", LOG_S(unwinder)},
@@ -389,7 +394,7 @@ static void log_stacks(const struct agent *a)
 	    {"bad_table", LOG_U(ends[PROFILE_END_BAD_TABLE])},
 	    {"no_process", LOG_U(ends[PROFILE_END_NO_PROCESS])}, {"cut", LOG_U(c->cut)},
 	    {"copies", LOG_U(c->copies)}, {"tables", LOG_U(t.tables)}, {"slots", LOG_U(t.slots)},
-	    {"tables_refused", LOG_U(t.tables_refused)}, {"processes", LOG_U(t.processes)},
+	    {"tables_refused", LOG_U(m.tables_refused)}, {"processes", LOG_U(t.processes)},
 	    {"processes_refused", LOG_U(t.processes_refused)});
 }
 
@@ -427,6 +432,19 @@ static void log_stats(const struct agent *a, const struct pusher_stats *push)
 	    {"bpf_s", LOG_F((double)s.run_ns / 1e9)});
 }
 
+static void log_given(const struct agent *a)
+{
+	struct giver_stats g;
+
+	if (!a->giver)
+		return;
+	giver_stats(a->giver, &g);
+	LOG(LOG_INFO, "given", {"questions", LOG_U(g.questions)}, {"wanted", LOG_U(g.wanted)},
+	    {"files", LOG_U(g.files)}, {"lists", LOG_U(g.lists)}, {"bytes", LOG_U(g.bytes)},
+	    {"unreadable", LOG_U(g.unreadable)}, {"refused", LOG_U(g.refused)},
+	    {"failures", LOG_U(g.failures)});
+}
+
 static int ship_rest(struct agent *a, struct err *e)
 {
 	if (a->collector.batch.samples == 0 && sink_is_file(&a->sink))
@@ -452,6 +470,7 @@ static int finish(struct agent *a, struct err *e)
 	if (a->sampler)
 		log_stacks(a);
 	log_stats(a, &push);
+	log_given(a);
 	return r;
 }
 

@@ -8,17 +8,13 @@
 #define AGENT_AGENT_METRICS_H
 
 #include "agent-lite/collector.h"
+#include "agent-lite/giver.h"
 #include "agent-lite/mmap_merge.h"
 #include "agent-lite/module_cache.h"
 #include "agent-lite/process_labels.h"
 #include "agent-lite/pusher.h"
 #include "agent-lite/sampler.h"
 #include "agent-lite/unwind_store.h"
-
-/* What was given to the server by --upload. */
-struct agent_given {
-	uint64_t questions, files, lists, bytes, unreadable, refused, failures;
-};
 
 /* Zeros for parts that do not run. Counts grow, save where their headers say "now". */
 struct agent_numbers {
@@ -31,7 +27,7 @@ struct agent_numbers {
 	struct mmap_merge_stats events;
 	struct unwind_store_stats tables;
 	struct pusher_stats push;
-	struct agent_given given;
+	struct giver_stats given;
 };
 
 /* Before the first update. */

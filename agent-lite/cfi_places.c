@@ -116,7 +116,10 @@ static void sort_by_digit(const struct cfi_place *from, struct cfi_place *to, si
 		to[next[from[i].pc >> shift & (DIGITS - 1)]++] = from[i];
 }
 
-/* By digits from the lowest on, which keeps the order of equals, and whose time hostile files cannot grow. */
+/*
+ * By digits from the lowest on, which keeps the order of equals, and whose time hostile files cannot
+ * grow.
+ */
 static int sort(struct cfi_places *p, struct err *e)
 {
 	struct cfi_place *other;

@@ -86,7 +86,8 @@ static int receive_request(struct elf_request *rq, struct fds *ret_fds)
 
 static int build_table(const struct fds *fds, struct unwind_table *ret, struct err *e)
 {
-	uint64_t *slots = mmap(NULL, ELF_CHILD_SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds->fd[1], 0);
+	uint64_t *slots = mmap(NULL, ELF_CHILD_SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			       fds->fd[1], 0);
 	int r;
 
 	if (slots == MAP_FAILED)
@@ -230,7 +231,7 @@ static int send_request(struct elf_child *c, enum elf_request_kind kind, const s
 		.msg_control = control.bytes,
 		.msg_controllen = CMSG_SPACE(fds->n * sizeof(int)),
 	};
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+	struct cmsghdr *h = &control.align; // the first, and only, one
 
 	h->cmsg_level = SOL_SOCKET;
 	h->cmsg_type = SCM_RIGHTS;

@@ -2,10 +2,10 @@
 /*
  * The unprivileged process that reads ELF files for the privileged agent. The agent opens a file,
  * sends the descriptor over a socketpair (SCM_RIGHTS), and gets back one struct elf_ident, or an
- * unwind table in memory that it sent along, or an error. The child is this same program started afresh (`--elf-child`), with no other descriptor,
- * no environment, uid nobody where the agent is root, and base/sandbox.h around it. A child that
- * crashes, loops or answers nonsense is killed and replaced; the file at fault is reported as
- * unreadable.
+ * unwind table in memory that it sent along, or an error. The child is this same program started
+ * afresh (`--elf-child`), with no other descriptor, no environment, uid nobody where the agent is
+ * root, and base/sandbox.h around it. A child that crashes, loops or answers nonsense is killed and
+ * replaced; the file at fault is reported as unreadable.
  *
  * One owner thread.
  */

@@ -4,6 +4,7 @@
 #include "agent-lite/giver_ids.h"
 #include "agent-lite/giver_upload.h"
 #include "agent-lite/jitter.h"
+#include "agent-lite/rights.h"
 #include "agent-lite/token_file.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -34,6 +35,7 @@ enum handing { HANDING_NOTHING, HANDING_NEEDED, HANDING_DONE };
 struct giver {
 	struct giver_config config; /* strings are our own */
 	char *server, *token_file, *tmp_dir, *elf_program;
+	struct giver_stats told; /* the owner's */
 	/* the thread's */
 	struct http_client *http;
 	struct wanted_id asked[WANTED_ASKED_MAX];
@@ -271,7 +273,10 @@ static void *run(void *arg)
 {
 	enum { NICEST = 19 };
 	struct giver *g = arg;
+	struct err err = ERR_INIT;
 
+	if (rights_keep(RIGHTS_FOR_GIVING, &err) < 0)
+		log_err(LOG_WARN, "rights_kept", &err, NULL);
 	// Of this thread alone, as Linux has it; its sandboxed child inherits it.
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICEST);
 	sleep_ms(g, MIN((uint64_t)FIRST_QUESTION_MS, g->config.interval_ms));
@@ -288,6 +293,9 @@ static void saw_module(struct giver *g, const struct module *m, uint64_t now)
 {
 	bool is_kernel = strcmp(m->filename, "[kernel]") == 0;
 
+	// A file's hash is of all of it: what is given would have another.
+	if (str_has_prefix(str_from(m->build_id), STR("htl-")))
+		return;
 	// The vdso has no file; the kernel none here.
 	if (m->build_id[0] && strcmp(m->filename, "[vdso]") != 0 &&
 	    (!is_kernel || g->config.kernel->known))
@@ -347,9 +355,11 @@ void giver_hand(struct giver *g, int fd)
 
 void giver_stats(struct giver *g, struct giver_stats *ret)
 {
-	pthread_mutex_lock(&g->mutex);
-	*ret = g->stats;
-	pthread_mutex_unlock(&g->mutex);
+	if (try_lock(g)) {
+		g->told = g->stats;
+		pthread_mutex_unlock(&g->mutex);
+	}
+	*ret = g->told;
 }
 
 /* ---- begin and end --------------------------------------------------------------------------- */

@@ -187,16 +187,29 @@ static int by_pid(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-static void mark(uint32_t pid, const uint32_t *pids, bool *told, size_t n)
-{
-	const uint32_t *at = bsearch(&pid, pids, n, sizeof(*pids), by_pid);
+struct query {
+	enum mmap_event_kind kind;
+	const uint32_t *pids;
+	bool *told;
+	size_t n;
+};
 
+static void answer(const struct query *q, const struct mmap_event *ev)
+{
+	const uint32_t *at;
+
+	if (q->kind != MMAP_EVENT_ANY && q->kind != ev->kind)
+		return;
+	at = bsearch(&ev->pid, q->pids, q->n, sizeof(*q->pids), by_pid);
 	if (at)
-		told[at - pids] = true;
+		q->told[at - q->pids] = true;
 }
 
-void mmap_merge_tells_of(const struct mmap_merge *m, const uint32_t *pids, bool *told, size_t n)
+void mmap_merge_tells_of(const struct mmap_merge *m, enum mmap_event_kind kind,
+			 const uint32_t *pids, bool *told, size_t n)
 {
+	const struct query q = {kind, pids, told, n};
+
 	for (size_t i = 0; i < m->count; i++) {
 		const struct mmap_merge_ring *r = &m->rings[i];
 		struct str rest = str_skip(buf_str(&r->held), r->read);
@@ -206,10 +219,10 @@ void mmap_merge_tells_of(const struct mmap_merge *m, const uint32_t *pids, bool 
 		size_t size;
 
 		if (r->has_next)
-			mark(r->next.pid, pids, told, n);
+			answer(&q, &r->next);
 		while ((record = mmap_records_next(&rest, &size, &broken))) {
 			if (mmap_record_parse(record, size, &ev, &malformed))
-				mark(ev.pid, pids, told, n);
+				answer(&q, &ev);
 		}
 	}
 }

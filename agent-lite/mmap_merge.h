@@ -45,7 +45,8 @@ void mmap_merge_look(struct mmap_merge *m);
  * is none. The path is borrowed: valid until the next call of any function here.
  */
 bool mmap_merge_next(struct mmap_merge *m, uint64_t until_ns, struct mmap_event *ret);
-/* Of pids[0 .. n), ascending, marks in told[] those that an event which waits tells of. */
-void mmap_merge_tells_of(const struct mmap_merge *m, const uint32_t *pids, bool *told, size_t n);
+/* Of pids[0 .. n), ascending, marks in told[] those that such an event which waits tells of. */
+void mmap_merge_tells_of(const struct mmap_merge *m, enum mmap_event_kind kind,
+			 const uint32_t *pids, bool *told, size_t n);
 
 #endif

@@ -23,6 +23,7 @@ enum mmap_event_kind {
 	MMAP_EVENT_FORK, /* a process; threads are not told of */
 	MMAP_EVENT_EXIT, /* of the thread whose ID is the process's */
 	MMAP_EVENT_LOST, /* records that found the ring full */
+	MMAP_EVENT_ANY,	 /* none of them: any, where one is asked for */
 };
 
 struct mmap_event {

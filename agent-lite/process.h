@@ -71,6 +71,8 @@ struct process_listener {
 
 /* Called between two files that are read: each takes a while. */
 typedef int process_breathe_fn(void *ctx, struct err *e);
+/* Has that process called execve(), and events that tell of it were not applied yet? */
+typedef bool process_replaced_fn(void *ctx, uint64_t pid);
 
 struct processes {
 	struct map by_pid;	      /* uint64_t -> struct process *: its image as of now */
@@ -79,8 +81,9 @@ struct processes {
 	bool tracked;		      /* events are applied; set after init */
 	uint64_t doubt_ns;	      /* events before that were lost */
 	struct process_listener listener; /* members may be NULL */
-	process_breathe_fn *breathe;	  /* may be NULL */
-	void *breathe_ctx;
+	process_breathe_fn *breathe;	  /* may be NULL, as may the next */
+	process_replaced_fn *replaced;
+	void *timeline_ctx; /* of both */
 	uint32_t *touched;	      /* PIDs that wait for processes_settle() */
 	size_t touched_count, touched_cap;
 	uint64_t early_ms; /* the second in which `early_count` were told early */

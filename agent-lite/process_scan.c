@@ -191,7 +191,7 @@ static int resolve(struct processes *ps, const struct process *p, struct mapping
 		looked = true;
 		if (set_module(&r, m, e) < 0)
 			return -1;
-		if (ps->breathe && ps->breathe(ps->breathe_ctx, e) < 0)
+		if (ps->breathe && ps->breathe(ps->timeline_ctx, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -260,13 +260,19 @@ static void read_container(struct processes *ps, struct process *p)
 		process_container_id(buf_str(&b), p->container);
 }
 
-/* False: the process has ended, or is another one now. */
+/* False: the process has ended, or is another one or another program now. */
 static bool read_maps(struct processes *ps, struct process *p, struct buf *maps)
 {
+	uint64_t begin_ns = clock_mono_ns();
+
 	ps->stats.scans++;
-	p->scanned_ns = clock_mono_ns();
-	return read_proc(ps, p->key.pid, "maps", maps) == 0 && maps->n > 0 &&
-	       is_same_process(ps, &p->key);
+	if (read_proc(ps, p->key.pid, "maps", maps) < 0 || maps->n == 0 ||
+	    !is_same_process(ps, &p->key))
+		return false;
+	if (ps->replaced && ps->replaced(ps->timeline_ctx, p->key.pid))
+		return false;
+	p->scanned_ns = begin_ns;
+	return true;
 }
 
 int process_scan(struct processes *ps, struct process *p, struct err *e)

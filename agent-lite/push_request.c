@@ -107,7 +107,7 @@ int push_request_encode(const struct batch *b, unsigned hz, struct buf *out, str
 		if (b->series[i]->stacks.samples == 0)
 			continue;
 		// Random once a batch, and then counted: random digits do not compress.
-		snprintf(id + UUID_TEXT - 1 - ID_NUMBER, ID_NUMBER + 1, "%06zx", i);
+		snprintf(id + UUID_TEXT - 1 - ID_NUMBER, ID_NUMBER + 1, "%06x", (unsigned)i & 0xffffff);
 		put_series(&plain, b->series[i], &info, id);
 	}
 	if (buf_check(&plain, "the push request", e) < 0)

@@ -32,6 +32,8 @@ static uint64_t wanted_for(enum rights_for what, uint64_t have)
 		return 0;
 	if (what == RIGHTS_FOR_SENDING)
 		return CAP(CAP_DAC_READ_SEARCH);
+	if (what == RIGHTS_FOR_GIVING)
+		return CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_SYSLOG);
 	// `sudo unhex-agent -o profile` in somebody's home: the last step is a rename there.
 	if (what == RIGHTS_FOR_SAMPLING_TO_FILE)
 		wanted |= CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER);

@@ -15,6 +15,7 @@ enum rights_for {
 	RIGHTS_FOR_SAMPLING, /* the main thread's: all that sampling, reading /proc and files takes */
 	RIGHTS_FOR_SAMPLING_TO_FILE, /* and giving a profile its name in anybody's folder */
 	RIGHTS_FOR_SENDING,	     /* reading files that belong to others, no more */
+	RIGHTS_FOR_GIVING,	     /* that, and the kernel's list of symbols */
 	RIGHTS_FOR_NOTHING,
 };
 

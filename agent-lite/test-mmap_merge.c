@@ -76,10 +76,18 @@ static void assert_told_of(bool first, bool second)
 	static const uint32_t pids[] = {40, 41, 42};
 	bool told[3] = {false};
 
-	mmap_merge_tells_of(&merge, pids, told, countof(pids));
+	mmap_merge_tells_of(&merge, MMAP_EVENT_ANY, pids, told, countof(pids));
 	assert_int_equal(told[0], first);
 	assert_int_equal(told[1], second);
 	assert_false(told[2]);
+}
+
+static bool execs(uint32_t pid)
+{
+	bool told = false;
+
+	mmap_merge_tells_of(&merge, MMAP_EVENT_EXEC, &pid, &told, 1);
+	return told;
 }
 
 static void who_waits_is_known(void **state)
@@ -90,6 +98,8 @@ static void who_waits_is_known(void **state)
 	assert_told_of(false, false); // not noticed yet
 	mmap_merge_look(&merge);
 	assert_told_of(true, true);
+	assert_false(execs(40));
+	assert_true(execs(41));
 	assert_int_equal(next_time(10), 10);
 	assert_told_of(true, true);
 	assert_int_equal(next_time(20), 15);

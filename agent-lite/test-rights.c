@@ -80,6 +80,11 @@ static int send_only(void)
 	return keep_and_look(RIGHTS_FOR_SENDING, CAP(CAP_DAC_READ_SEARCH));
 }
 
+static int give(void)
+{
+	return keep_and_look(RIGHTS_FOR_GIVING, CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_SYSLOG));
+}
+
 static int answer_only(void)
 {
 	return keep_and_look(RIGHTS_FOR_NOTHING, 0);
@@ -127,6 +132,7 @@ static void what_is_not_needed_goes(void **state)
 	assert_child(sample);
 	assert_child(sample_to_file);
 	assert_child(send_only);
+	assert_child(give);
 	assert_child(answer_only);
 	assert_child(sample_by_admin);
 }

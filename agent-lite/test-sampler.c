@@ -164,7 +164,8 @@ static bool sample(struct rig *rig, pid_t pid, enum sampler_unwinder unwinder)
 		return false;
 	}
 	start_tables(rig, s);
-	for (int i = 0; i < 10; i++) {
+	// A busy machine gives the subject little time: longer, then.
+	for (int i = 0; i < 10 || (rig->collector.stats.samples < 30 && i < 100); i++) {
 		usleep(100 * 1000);
 		assert_ok(sampler_drain(s, &e));
 	}
@@ -226,8 +227,7 @@ static void look_at_leaves(const struct batch *b)
 
 	range_of("inner", &inner[0], &inner[1]);
 	range_of("middle", &middle[0], &middle[1]);
-	// A second of one CPU, of which other programs may take most.
-	assert_in_range(b->samples, 15, 110);
+	assert_true(b->samples >= 15);
 	assert_int_equal(b->series_count, 1);
 	in_inner = count_leaves(&b->series[0]->stacks, inner, middle, &called);
 	assert_true(in_inner >= b->samples * 9 / 10);
@@ -294,6 +294,20 @@ static void frame_pointers_alone_still_serve(void **state)
 	stop_rig(&rig);
 }
 
+/* It is part of the agent's file, and of what each start reads. */
+static void the_kernel_side_is_small(void **state)
+{
+	const char *build = getenv("UNHEX_BUILD");
+	char path[256];
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/bpf/profile.bpf.o", build ? build : "build");
+	assert_int_equal(stat(path, &st), 0);
+	print_message("BPF object: %lld bytes\n", (long long)st.st_size);
+	assert_in_range(st.st_size, 1, 200 << 10);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +317,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_best_unwinder_reaches_the_root),
 		cmocka_unit_test(so_do_tail_calls),
 		cmocka_unit_test(frame_pointers_alone_still_serve),
+		cmocka_unit_test(the_kernel_side_is_small),
 	};
 
 	BE_ELF_CHILD_IF_ASKED(argc, argv);

@@ -12,6 +12,7 @@ static struct processes ps;
 static struct mmap_merge merge;
 static struct test_ring rings[2];
 static struct timeline timeline;
+static char proc[64];
 
 /* What the receiver got: when, and in which module the leaf lay. */
 static struct {
@@ -51,8 +52,12 @@ static int setup(void **state)
 	memset(rings, 0, sizeof(rings));
 	got_count = 0;
 	assert_ok(module_cache_new(NULL, &modules, &e));
-	processes_init(&ps, modules, "/nonexistent");
+	test_dir_make(proc);
+	processes_init(&ps, modules, proc);
 	ps.tracked = true;
+	ps.breathe = timeline_breathe;
+	ps.replaced = timeline_replaced;
+	ps.timeline_ctx = &timeline;
 	assert_ok(mmap_merge_init(&merge, countof(rings), &e));
 	for (size_t i = 0; i < countof(rings); i++)
 		mmap_merge_open(&merge, i, &rings[i].page, rings[i].data, sizeof(rings[i].data));
@@ -67,6 +72,7 @@ static int teardown(void **state)
 	mmap_merge_deinit(&merge);
 	processes_deinit(&ps);
 	module_cache_free(modules);
+	test_dir_remove(proc);
 	return 0;
 }
 
@@ -149,6 +155,45 @@ static void the_replaced_image_is_remembered_for_a_moment(void **state)
 	assert_string_equal(got[2].where, "/bin/second");
 }
 
+/* What /proc says of PID. */
+static void put_maps(const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%d", proc, PID);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/%d/maps", proc, PID);
+	write_text(path, text);
+}
+
+/* /proc can only tell of the program that is there now. */
+static void a_scan_too_late_is_not_believed(void **state)
+{
+	(void)state;
+	put_maps("7000-8000 r-xp 0 00:01 2 /bin/second\n");
+	put(0, test_comm(200, PID, PID, true, "second"));
+	put(0, test_mmap2(210, PID, 0x7000, 0x1000, 2, "/bin/second"));
+	sample(150, PID, 1, 0x7800);
+	sample(220, PID, 2, 0x7800);
+	run(300);
+	assert_string_equal(got[0].where, "[unknown]");
+	assert_string_equal(got[1].where, "/bin/second");
+}
+
+/* While files are read for the first process the second one may end: it is looked at before. */
+static void strangers_are_met_before_files_are_read(void **state)
+{
+	(void)state;
+	put_maps("7000-8000 r-xp 0 00:01 2 /bin/first\n");
+	sample(140, OTHER, 1, 0x7800);
+	sample(150, PID, 1, 0x7800);
+	run(300);
+	assert_string_equal(got[0].where, "[unknown]");
+	assert_string_equal(got[1].where, "/bin/first");
+	assert_int_equal(ps.stats.scans, 2);
+	assert_int_equal(ps.stats.gone, 1);
+}
+
 static void full_rings_are_told_of(void **state)
 {
 	uint64_t t = 1;
@@ -205,6 +250,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(later_events_wait_for_later_samples, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(the_replaced_image_is_remembered_for_a_moment, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_scan_too_late_is_not_believed, setup, teardown),
+		cmocka_unit_test_setup_teardown(strangers_are_met_before_files_are_read, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(full_rings_are_told_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_ring_that_goes_away_is_a_loss, setup, teardown),

@@ -186,7 +186,7 @@ static int meet_strangers(struct timeline *t, struct timeline_batch *b, struct e
 	for (size_t i = 0; i < s.n; i++)
 		pids[i] = (uint32_t)s.keys[i].pid;
 	if (t->events && s.n > 0)
-		mmap_merge_tells_of(t->events, pids, told, s.n);
+		mmap_merge_tells_of(t->events, MMAP_EVENT_ANY, pids, told, s.n);
 	for (size_t i = 0; i < s.n; i++) {
 		if (!told[i] && processes_meet(t->processes, &s.keys[i], e) < 0)
 			return -1;
@@ -252,4 +252,17 @@ int timeline_breathe(void *timeline, struct err *e)
 	if (t->events)
 		mmap_merge_look(t->events);
 	return meet_strangers(t, &t->batches[t->filling], e);
+}
+
+bool timeline_replaced(void *timeline, uint64_t pid)
+{
+	struct timeline *t = timeline;
+	const uint32_t one = (uint32_t)pid;
+	bool told = false;
+
+	if (!t->events)
+		return false;
+	mmap_merge_look(t->events);
+	mmap_merge_tells_of(t->events, MMAP_EVENT_EXEC, &one, &told, 1);
+	return told;
 }

@@ -67,5 +67,7 @@ int timeline_add(void *timeline, const struct record *r, struct err *e) MUST_CHE
 int timeline_run(struct timeline *t, uint64_t seen_ns, struct err *e) MUST_CHECK;
 /* Of type process_breathe_fn: for when samples are handed on and it takes long. */
 int timeline_breathe(void *timeline, struct err *e) MUST_CHECK;
+/* Of type process_replaced_fn. */
+bool timeline_replaced(void *timeline, uint64_t pid);
 
 #endif

@@ -43,7 +43,8 @@ struct saved {
 	int64_t offset;
 };
 
-static const struct saved lost = {.rule = UNWIND_SAVED_LOST};
+static const struct saved lost = {UNWIND_SAVED_LOST, 0};
+static const struct saved in_register = {UNWIND_SAVED_NONE, 0};
 
 static bool fits(int64_t offset)
 {
@@ -74,7 +75,7 @@ static struct saved saved_fp(const struct cfi_state *s)
 	switch (s->fp) {
 	case CFI_UNSPECIFIED:
 	case CFI_SAME:
-		return (struct saved){.rule = UNWIND_SAVED_NONE};
+		return in_register;
 	case CFI_AT_CFA:
 		return saved_at_cfa(s);
 	case CFI_AT_FP:
@@ -147,7 +148,8 @@ static struct unwind_row aarch64_row(const struct cfi_state *s)
 	if (cfa == UNWIND_CFA_NONE || cfa == UNWIND_CFA_PLT)
 		return nothing_known;
 	if (s->ra == CFI_UNSPECIFIED || s->ra == CFI_SAME)
-		return make_row(cfa, offset8, saved.rule == UNWIND_SAVED_NONE ? saved : lost);
+		return make_row(cfa, offset8,
+				saved.rule == UNWIND_SAVED_NONE ? in_register : lost);
 	if (s->ra != CFI_AT_CFA)
 		return nothing_known;
 	saved = saved.rule == UNWIND_SAVED_NONE ? aarch64_ra_alone(s) : aarch64_both(s, saved);

@@ -82,9 +82,9 @@ class Agent:
         self.process.send_signal(signal.SIGTERM)
         _, self.talk = self.process.communicate(timeout=30 * SLOW)
         assert self.process.returncode == 0, self.talk
-        last = next((l for l in reversed(self.talk.splitlines()) if "samples=" in l), "")
-        assert last, self.talk
-        return dict(re.findall(r"(\w+)=(\S+)", last))
+        told = [l for l in self.talk.splitlines() if "event=stats" in l or "event=stacks" in l]
+        assert any("samples=" in l for l in told), self.talk
+        return dict(pair for l in told for pair in re.findall(r"(\w+)=(\S+)", l))
 
 
 class Verdict:

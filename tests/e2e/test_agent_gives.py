@@ -3,9 +3,12 @@
 """The agent with --upload: binaries that nobody uploaded get their names, and nothing but names leaves the host."""
 import glob
 import gzip
+import http.server
+import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import urllib.parse
 
@@ -98,6 +101,58 @@ def kernel_frames_by_its_own_list(case):
                what="names of kernel functions")
     told = stop(agent)
     assert told.count("type=kallsyms") == 1, told
+
+
+class Strange(http.server.BaseHTTPRequestHandler):
+    """Takes every push, and answers the question what is wanted as its server's `answers` say."""
+
+    def log_message(self, *_):
+        pass
+
+    def handle_any(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        self.server.seen.append((self.command, self.path.split("?")[0], time.monotonic()))
+        status, answer = 200, b"{}"
+        if self.path == "/v1/debuginfo/wanted":
+            self.server.asked.append(json.loads(body))
+            status, answer = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_PUT = handle_any
+
+
+def strange_server(case, status, answer):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Strange)
+    server.seen, server.asked, server.answer = [], [], (status, answer)
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    busy = str(case.spawn("dd", "if=/dev/zero", "of=/dev/null", "bs=64k", stderr=subprocess.DEVNULL).pid)
+    agent = giving_agent(case, server, "--pid", busy)
+    return server, agent
+
+
+@test
+def a_server_that_will_not(case):
+    """one that answers 503, nonsense, or wants what it was not asked about: pushes go on, questions become few, nothing is sent"""
+    need_ebpf()
+    unasked = json.dumps({"wanted": [{"build_id": "ab" * 20, "type": "debuginfo"}, {"build_id": "../../x", "type": "kallsyms"}, 7]}).encode()
+    running = [strange_server(case, *answer) for answer in ((503, b""), (200, b"<html>"), (200, unasked))]
+    for server, _ in running:
+        wait_until(lambda s=server: len(s.asked) > 1, seconds=20, what="a second question")
+    before = [len([1 for _, path, _ in server.seen if path.endswith("/Push")]) for server, _ in running]
+    time.sleep(5)
+    for (server, agent), pushes in zip(running, before):
+        stop(agent)
+        server.shutdown()
+        assert len([1 for _, path, _ in server.seen if path.endswith("/Push")]) >= pushes + 3, server.seen
+        assert not [1 for method, _, _ in server.seen if method == "PUT"], server.seen
+        times = [when for _, path, when in server.seen if path.endswith("/wanted")]
+        assert len(times) <= 6, times
+        assert all(set(asked) == {"build_ids", "kallsyms"} for asked in server.asked), server.asked
 
 
 @test

@@ -1,53 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The labels of the agent's series: of a process's environment and cgroup, by rules, and one profile type each."""
-import gzip
-import http.server
 import json
 import os
 import signal
 import subprocess
-import threading
 
-import pprof_writer
+from agent_runs import need_ebpf
 from harness import SLOW, main, program, skip, test, wait_until
+from push_receiver import Receiver
 
 CONTAINER = "0123456789abcdef" * 4
 POD = "5f1a2b3c-4d5e-6f70-8192-a3b4c5d6e7f8"
-
-
-def need_ebpf():
-    done = subprocess.run([program("unhex-agent"), "--check"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        skip("eBPF sampling is not permitted here: " + next((l for l in done.stdout.splitlines() if "missing" in l), "no reason given"))
-
-
-class Receiver(http.server.ThreadingHTTPServer):
-    """Takes every push; `series` are the label sets that came."""
-    daemon_threads = True
-
-    def __init__(self):
-        self.series = []
-        super().__init__(("127.0.0.1", 0), ReceiverHandler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def find(self, **labels):
-        return next((s for s in self.series if labels.items() <= s.items()), None)
-
-
-class ReceiverHandler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
-        for series in pprof_writer.message(body).get(1, []):
-            pairs = [pprof_writer.message(label) for label in pprof_writer.message(series)[1]]
-            self.server.series.append({m[1][0].decode(): m[2][0].decode() for m in pairs})
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
-        pass
 
 
 def busy(case, **env):
@@ -84,8 +48,9 @@ def named_by_environment_and_rules(case):
     wait_until(lambda: receiver.find(service_name="cart", namespace="shop", pod="cart-7d-x2", **common), what="the pod's service")
     stop(agent)
     receiver.shutdown()
-    assert not [s for s in receiver.series if s["service_name"].startswith(("noise", "checkout-v"))], receiver.series
-    assert not [s for s in receiver.series if any(name.startswith("__meta") for name in s)], receiver.series
+    all_labels = [labels for labels, _ in receiver.series()]
+    assert not [l for l in all_labels if l["service_name"].startswith(("noise", "checkout-v"))], all_labels
+    assert not [l for l in all_labels if any(name.startswith("__meta") for name in l)], all_labels
 
 
 def cgroup_folder():

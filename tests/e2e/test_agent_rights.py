@@ -3,17 +3,16 @@
 """What the agent may: only what sampling takes, in every thread, once it has started; as root, as root with six
 capabilities (a container), and as nobody with the same six (a systemd service)."""
 import glob
-import http.server
-import gzip
 import os
 import re
 import shutil
 import signal
 import subprocess
-import threading
 
 import pprof_writer
+from agent_runs import need_ebpf
 from harness import SLOW, main, need, program, skip, test, wait_until
+from push_receiver import Receiver
 
 # linux/capability.h
 SIX = {"bpf": 39, "perfmon": 38, "sys_ptrace": 19, "dac_read_search": 2, "checkpoint_restore": 40, "syslog": 34}
@@ -23,34 +22,12 @@ SIX_MASK = sum(1 << bit for bit in SIX.values())
 def need_ebpf_as_root():
     if os.geteuid() != 0:
         skip("giving rights away needs root")
-    done = subprocess.run([program("unhex-agent"), "--check"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        skip("eBPF sampling is not permitted here: " + next((l for l in done.stdout.splitlines() if "missing" in l), "no reason given"))
+    need_ebpf()
 
 
-class Receiver(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self):
-        self.build_ids = set()
-        super().__init__(("127.0.0.1", 0), ReceiverHandler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class ReceiverHandler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
-        for series in pprof_writer.message(body).get(1, []):
-            for sample in pprof_writer.message(series)[2]:
-                profile = pprof_writer.decode(pprof_writer.message(sample)[1][0])
-                self.server.build_ids |= {m["build_id"] for m in profile["mappings"].values() if m["filename"].startswith("/")}
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
-        pass
+def build_ids(receiver):
+    return {m["build_id"] for _, samples in receiver.series() for _, raw in samples
+            for m in pprof_writer.decode(raw)["mappings"].values() if m["filename"].startswith("/")}
 
 
 def status(path):
@@ -81,9 +58,9 @@ def sees_and_may(case, prefix, uid):
     os.chmod(victim, 0o700)
     case.spawn(victim, 30 * SLOW, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wanted = re.search(r"Build ID: ([0-9a-f]+)", subprocess.run(["readelf", "-n", victim], capture_output=True, text=True, check=True).stdout)[1]
-    agent = case.spawn(*prefix, copy, "--server", receiver.url, "--hz", "49", "--interval", "1s",
+    agent = case.spawn(*prefix, copy, "--server", receiver.url, "--hz", "49", "--interval", "1s", "--metrics", "127.0.0.1:0", "--upload",
                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: wanted in receiver.build_ids or agent.poll() is not None, what="the victim's build-ID")
+    wait_until(lambda: wanted in build_ids(receiver) or agent.poll() is not None, what="the victim's build-ID")
     if agent.poll() is not None:
         raise AssertionError(agent.stderr.read())
     threads = [status(path) for path in glob.glob(f"/proc/{agent.pid}/task/*/status")]
@@ -100,6 +77,8 @@ def sees_and_may(case, prefix, uid):
     main_thread = next(t for t in threads if t["Name"] == "unhex-agent")
     assert int(main_thread["CapEff"], 16) == SIX_MASK, main_thread["CapEff"]
     assert int(next(t for t in threads if t["Name"] == "push")["CapEff"], 16) == 1 << SIX["dac_read_search"]
+    assert int(next(t for t in threads if t["Name"] == "metrics")["CapEff"], 16) == 0
+    assert int(next(t for t in threads if t["Name"] == "giver")["CapEff"], 16) == 1 << SIX["dac_read_search"] | 1 << SIX["syslog"]
     assert readers, "there is no ELF reader"
     for one in readers:
         assert int(one["CapPrm"], 16) == 0 and int(one["CapAmb"], 16) == 0 and one["Seccomp"] == "2", one

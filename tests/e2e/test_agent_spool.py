@@ -4,39 +4,32 @@
 counts twice. What arrived is counted by the values of the profiles and compared with what the agent counted."""
 import glob
 import gzip
-import http.server
 import os
 import re
 import signal
 import struct
 import subprocess
-import threading
 import time
 import urllib.parse
+import urllib.request
 
 import pprof_writer
-from harness import SLOW, free_port, main, program, skip, test, wait_until
+from agent_runs import need_ebpf
+from harness import SLOW, free_port, main, program, test, wait_until
+from push_receiver import Receiver, series_of
 
 HZ = 49
 PERIOD = 1_000_000_000 // HZ
 HEAD = 48  # agent-lite/spool.c: magic, sequence, size, samples, two checksums
 
 
-def need_ebpf():
-    done = subprocess.run([program("unhex-agent"), "--check"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        skip("eBPF sampling is not permitted here: " + next((l for l in done.stdout.splitlines() if "missing" in l), "no reason given"))
-
-
 def samples_of(push):
     """{ID: (time, samples)} of a push request as it is sent."""
     found = {}
-    for series in pprof_writer.message(gzip.decompress(push)).get(1, []):
-        for sample in pprof_writer.message(series)[2]:
-            m = pprof_writer.message(sample)
-            raw = m[1][0]
+    for _, samples in series_of(push):
+        for identity, raw in samples:
             weight = sum(values[0] for _, values in pprof_writer.decode(raw)["samples"])
-            found[m[2][0]] = (pprof_writer.message(raw)[9][0], weight // PERIOD)
+            found[identity] = (pprof_writer.message(raw)[9][0], weight // PERIOD)
     return found
 
 
@@ -48,10 +41,16 @@ def spooled_samples(folder):
     return sum(struct.unpack("<Q", open(f, "rb").read(HEAD)[24:32])[0] for f in spooled(folder))
 
 
-def start_agent(case, url, spool):
+def metric(address, name):
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return float(next(l for l in text.splitlines() if l.startswith(name + " ")).split()[1])
+
+
+def start_agent(case, url, spool, *options):
     # Something to sample, whatever else this machine does.
     case.spawn("python3", "-c", f"import time; end = time.time() + {20 * SLOW}\nwhile time.time() < end: pass")
-    return case.spawn(program("unhex-agent"), "--server", url, "--hz", HZ, "--interval", "1s", "--spool-dir", spool,
+    return case.spawn(program("unhex-agent"), "--server", url, "--hz", HZ, "--interval", "1s", "--spool-dir", spool, *options,
                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -79,52 +78,22 @@ def stored(server):
     return sum(values[0] for _, values in pprof_writer.decode(gzip.decompress(answer.body))["samples"]) // PERIOD
 
 
-class Picky(http.server.ThreadingHTTPServer):
-    """Answers as told, one after the other, and remembers what it was sent. "lost": takes it and hangs up."""
-    daemon_threads = True
-
-    def __init__(self, answers):
-        self.answers, self.bodies, self.taken = list(answers), [], []
-        super().__init__(("127.0.0.1", 0), PickyHandler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class PickyHandler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.bodies.append(body)
-        answer = self.server.answers.pop(0) if self.server.answers else 200
-        if answer == "slow":
-            time.sleep(1.5)
-            answer = 200
-        if answer in (200, "lost"):
-            self.server.taken.append(body)
-        if answer == "lost":
-            self.close_connection = True
-            return
-        self.send_response(answer)
-        if answer in (429, 503):
-            self.send_header("Retry-After", "1")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
-        pass
-
-
 @test
 def away_then_back(case):
     """the server is away for a while: its batches wait on disk and arrive when it is back, not one sample missing"""
     need_ebpf()
     server = case.server(listen=f"127.0.0.1:{free_port()}")
     spool = case.path("spool")
-    agent = start_agent(case, server.url, spool)
+    metrics = f"127.0.0.1:{free_port()}"
+    agent = start_agent(case, server.url, spool, "--metrics", metrics)
     time.sleep(1.5)
     server.stop()
-    wait_until(lambda: len(spooled(spool)) >= 3, what="three batches in the spool")
+    wait_until(lambda: metric(metrics, "unhex_agent_spool_files") >= 3, what="three batches in the spool")
+    assert metric(metrics, "unhex_agent_spool_samples") > 0 and spooled(spool)
     server.start()
     wait_until(lambda: not spooled(spool), what="an empty spool")
+    wait_until(lambda: metric(metrics, "unhex_agent_push_replayed_total") >= 3, what="the count of what was replayed")
+    assert metric(metrics, 'unhex_agent_push_samples_total{outcome="dropped"}') == 0
     figures, talk = stop_agent(agent)
     assert figures["push_dropped"] == 0 and "push_works_again" in talk, talk
     wait_until(lambda: stored(server) >= own_count(figures), what="the last window in the store")
@@ -163,7 +132,7 @@ def killed_while_away(case):
 def refusing_slow_and_cut_off(case):
     """503 and 429 with Retry-After, a slow answer, one that is lost on its way: each batch counts once, in order"""
     need_ebpf()
-    server = Picky([200, 503, 429, "slow", "lost", 500, 200])
+    server = Receiver([200, 503, 429, "slow", "lost", 500, 200])
     spool = case.path("spool")
     agent = start_agent(case, server.url, spool)
     wait_until(lambda: not server.answers and len(server.taken) >= 7 and not spooled(spool), what="all answers given")
