@@ -124,7 +124,7 @@ struct tally {
 	bool is_described; /* at each instruction */
 };
 
-static const uint64_t *the_table(const void *ctx, uint32_t table, size_t *ret_n)
+static const uint64_t *the_table(void *ctx, uint32_t table, size_t *ret_n)
 {
 	(void)ctx;
 	assert_int_equal(table, 0);
