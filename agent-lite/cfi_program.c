@@ -329,6 +329,9 @@ bool cfi_initial_state(const struct eh_frame *f, const struct eh_cie *cie,
 	p.cie = cie;
 	p.registers = registers;
 	p.initial = (struct cfi_state){0};
+	// glibc's rawmemchr() for aarch64 parks it in x15, a CIE's column for that: no rule reads it
+	if (cie->ra_column != registers.ra)
+		p.initial.ra = CFI_ELSEWHERE;
 	p.state = p.initial;
 	p.code = byte_reader(cie->program, f->big_endian);
 	p.pc = 0;

@@ -17,6 +17,7 @@ enum { CFI_REMEMBERED_MAX = 16 }; /* of DW_CFA_remember_state; compilers nest tw
 struct cfi_registers {
 	unsigned sp;
 	unsigned fp;
+	unsigned ra; /* which has the return address, or stands for it, where nothing is said */
 };
 
 enum cfi_cfa {

@@ -5,7 +5,7 @@
 #include "base/testing.h"
 #include "tests/unit/cfi_file.h"
 
-static const struct cfi_registers x86_64 = {.sp = 7, .fp = 6};
+static const struct cfi_registers x86_64 = {.sp = 7, .fp = 6, .ra = 16};
 
 enum { START = 0x1000, SIZE = 0x100 };
 
@@ -262,6 +262,19 @@ static void initial_programs_stay_in_place(void **state)
 	expect_ra(s, CFI_UNSPECIFIED, 0);
 }
 
+/* Where another column stands for it, the register that usually has it does not. */
+static void return_addresses_may_be_in_other_registers(void **state)
+{
+	struct cfi_state s;
+
+	(void)state;
+	begin(CFI_BYTES(0));
+	cie.ra_column = 15;
+	cie.program = STR_EMPTY;
+	assert_true(cfi_initial_state(&frame, &cie, x86_64, &s));
+	expect_ra(s, CFI_ELSEWHERE, 0);
+}
+
 /* Absurd factors wrap, and do no harm. */
 static void factors_may_be_absurd(void **state)
 {
@@ -288,6 +301,7 @@ int main(void)
 		cmocka_unit_test(states_are_remembered),
 		cmocka_unit_test(nonsense_is_known_as_such),
 		cmocka_unit_test(initial_programs_stay_in_place),
+		cmocka_unit_test(return_addresses_may_be_in_other_registers),
 		cmocka_unit_test(factors_may_be_absurd),
 	};
 

@@ -14,6 +14,8 @@ enum {
 	SIGNAL = 0x500,
 	BOTTOM = 0x600, /* sub sp, sp, 4096; stp x29, x30, [sp, 16] */
 	SIZED = 0x700,	/* the same, and sp goes on: counts from x29 */
+	BOTTOM_LR = 0x800, /* sub sp, sp, 4096; str x30, [sp, 16] */
+	APART = 0x900,	/* str x29, [sp, -32]!; stp x30, x19, [sp, 16] */
 };
 
 #define RULES(cfa, saved) ((cfa) | (saved) << 4)
@@ -26,6 +28,8 @@ static const struct unwind_row rows[] = {
 	{SIGNAL, 0, RULES(UNWIND_CFA_SIGNAL, UNWIND_SAVED_NONE), 0},
 	{BOTTOM, 512, RULES(UNWIND_CFA_SP, UNWIND_SAVED_SP), 2},
 	{SIZED, 512, RULES(UNWIND_CFA_FP, UNWIND_SAVED_FP), 0},
+	{BOTTOM_LR, 512, RULES(UNWIND_CFA_SP, UNWIND_SAVED_RA_SP), 2},
+	{APART, 4, RULES(UNWIND_CFA_SP, UNWIND_SAVED_CFA_16), -4},
 };
 
 static int setup(void **state)
@@ -91,6 +95,21 @@ static void frame_records_lie_at_the_bottom_of_large_frames(void **state)
 	assert_walk(PROFILE_END_ROOT, expected, 3);
 }
 
+static void frames_may_have_no_record(void **state)
+{
+	const uint64_t expected[] = {at(BOTTOM_LR), at(APART + 4), at(FRAMED + 8), at(START + 8)};
+
+	(void)state;
+	replay_registers(at(BOTTOM_LR), STACK, 0x99, 0);
+	replay_put(STACK + 16, at(APART + 4));
+	replay_put(STACK + 4096, STACK + 4096 + 32);
+	replay_put(STACK + 4096 + 8, at(BOTTOM));
+	replay_put(STACK + 4096 + 16, at(FRAMED + 8));
+	replay_put(STACK + 4096 + 40, at(START + 8));
+	replay(1024);
+	assert_walk(PROFILE_END_ROOT, expected, 4);
+}
+
 static void frame_records_are_followed(void **state)
 {
 	const uint64_t expected[] = {LIBRARY, LIBRARY + 16, LIBRARY + 32};
@@ -112,6 +131,7 @@ int main(void)
 		cmocka_unit_test(the_link_register_serves_nobody_else),
 		cmocka_unit_test(a_signal_may_strike_a_leaf),
 		cmocka_unit_test(frame_records_lie_at_the_bottom_of_large_frames),
+		cmocka_unit_test(frames_may_have_no_record),
 		cmocka_unit_test(frame_records_are_followed),
 	};
 

@@ -122,11 +122,19 @@ static void aarch64_states(void **state)
 	A64(with_ra(large, CFI_AT_CFA, -16), UNWIND_CFA_NONE, 0, 0, 0);
 	A64(with_ra(large, CFI_AT_CFA, INT64_MIN), UNWIND_CFA_NONE, 0, 0, 0);
 	// not a frame record
-	A64(with_ra(record, CFI_AT_CFA, -16), UNWIND_CFA_NONE, 0, 0, 0);
-	A64(with_ra(leaf, CFI_AT_CFA, -1032), UNWIND_CFA_NONE, 0, 0, 0);
+	A64(with_ra(record, CFI_AT_CFA, -16), UNWIND_CFA_SP, 4, UNWIND_SAVED_CFA_16, -4);
+	A64(with_ra(record, CFI_AT_CFA, -8), UNWIND_CFA_NONE, 0, 0, 0);
+	A64(with_ra(record, CFI_AT_CFA, INT64_MIN), UNWIND_CFA_NONE, 0, 0, 0);
 	A64(with_ra(leaf, CFI_ELSEWHERE, 0), UNWIND_CFA_NONE, 0, 0, 0);
 	A64(with_fp(record, CFI_AT_FP, -32), UNWIND_CFA_NONE, 0, 0, 0);
 	A64(called(CFI_CFA_PLT, 11), UNWIND_CFA_NONE, 0, 0, 0);
+	// the link register alone, in a large frame
+	large = with_ra(leaf, CFI_AT_CFA, -8000);
+	A64(large, UNWIND_CFA_NONE, 0, 0, 0);
+	large.cfa_offset = 8016;
+	A64(large, UNWIND_CFA_SP, 1002, UNWIND_SAVED_RA_SP, 2);
+	large.cfa = CFI_CFA_FP;
+	A64(large, UNWIND_CFA_NONE, 0, 0, 0);
 	// below the stack pointer means nothing here: the address comes in a register
 	A64(((struct cfi_state){.cfa = CFI_CFA_SP}), UNWIND_CFA_SP, 0, UNWIND_SAVED_NONE, 0);
 }

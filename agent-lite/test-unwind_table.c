@@ -297,6 +297,20 @@ static void aarch64_files_have_rows(void **state)
 	}
 }
 
+/* GCC's frames, of which the tests for aarch64 above have none: linked once, and kept. */
+static void recorded_files_have_rows(void **state)
+{
+	(void)state;
+	compare_path("tests/subjects/aarch64/recorded/chains");
+	assert_true(count_rules(UNWIND_CFA_SP, UNWIND_SAVED_RA) > 0);
+	assert_true(count_rules(UNWIND_CFA_SP, UNWIND_SAVED_RA_SP) > 0);
+	assert_true(count_rules(UNWIND_CFA_SP, UNWIND_SAVED_SP) > 0);
+	assert_true(count_rules(UNWIND_CFA_SP, UNWIND_SAVED_CFA_16) > 0);
+	assert_true(count_rules(UNWIND_CFA_FP, UNWIND_SAVED_CFA) > 0);
+	assert_true(count_rules(UNWIND_CFA_SIGNAL, UNWIND_SAVED_NONE) > 0);
+	assert_true(count_rules(UNWIND_CFA_END, UNWIND_SAVED_NONE) > 0);
+}
+
 /* Without section headers the program header leads to the same. */
 static void sections_are_not_needed(void **state)
 {
@@ -723,6 +737,7 @@ int main(void)
 		cmocka_unit_test(the_vdso_has_a_table),
 		cmocka_unit_test(realigned_stacks_have_rows),
 		cmocka_unit_test(aarch64_files_have_rows),
+		cmocka_unit_test(recorded_files_have_rows),
 		cmocka_unit_test(sections_are_not_needed),
 		cmocka_unit_test_setup(holes_are_known_as_such, begin_file),
 		cmocka_unit_test_setup(order_in_the_section_does_not_matter, begin_file),

@@ -108,6 +108,36 @@ static struct unwind_row x86_64_row(const struct cfi_state *s)
 	return make_row(cfa, offset8, saved_fp(s));
 }
 
+/* The link register's place where the frame pointer was left alone. */
+static struct saved aarch64_ra_alone(const struct cfi_state *s)
+{
+	int64_t from_sp;
+
+	if (fits(s->ra_offset))
+		return (struct saved){UNWIND_SAVED_RA, s->ra_offset};
+	if (s->cfa != CFI_CFA_SP || add_overflows(s->cfa_offset, s->ra_offset, &from_sp) ||
+	    !fits(from_sp))
+		return lost;
+	return (struct saved){UNWIND_SAVED_RA_SP, from_sp};
+}
+
+/*
+ * The place of both, lost if that has no form. Where clang makes no frame records it may leave 8
+ * bytes between them.
+ */
+static struct saved aarch64_both(const struct cfi_state *s, struct saved fp)
+{
+	uint64_t apart = (uint64_t)s->ra_offset - (uint64_t)s->fp_offset;
+
+	if (s->fp != CFI_AT_CFA)
+		return lost;
+	if (apart == UNIT)
+		return fp;
+	if (apart == 2 * UNIT && fp.rule == UNWIND_SAVED_CFA)
+		return (struct saved){UNWIND_SAVED_CFA_16, fp.offset};
+	return lost;
+}
+
 /* The frame record has both registers; functions without one may have saved the link register. */
 static struct unwind_row aarch64_row(const struct cfi_state *s)
 {
@@ -122,12 +152,8 @@ static struct unwind_row aarch64_row(const struct cfi_state *s)
 				saved.rule == UNWIND_SAVED_NONE ? in_register : lost);
 	if (s->ra != CFI_AT_CFA)
 		return nothing_known;
-	if (saved.rule == UNWIND_SAVED_NONE && fits(s->ra_offset))
-		return make_row(cfa, offset8, (struct saved){UNWIND_SAVED_RA, s->ra_offset});
-	if (saved.rule == UNWIND_SAVED_NONE || saved.rule == UNWIND_SAVED_LOST ||
-	    s->fp != CFI_AT_CFA || (uint64_t)s->ra_offset - UNIT != (uint64_t)s->fp_offset)
-		return nothing_known;
-	return make_row(cfa, offset8, saved);
+	saved = saved.rule == UNWIND_SAVED_NONE ? aarch64_ra_alone(s) : aarch64_both(s, saved);
+	return saved.rule == UNWIND_SAVED_LOST ? nothing_known : make_row(cfa, offset8, saved);
 }
 
 struct unwind_row unwind_row_of(uint16_t machine, const struct cfi_state *s)

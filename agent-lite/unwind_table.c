@@ -27,10 +27,10 @@ static int registers_of(const Elf64_Ehdr *eh, struct cfi_registers *ret, struct 
 		return err_set(e, ERR_UNSUPPORTED, "an ELF file of type %u is not run", eh->e_type);
 	switch (eh->e_machine) {
 	case EM_X86_64: // x86-64 psABI, figure 3.36
-		*ret = (struct cfi_registers){.sp = 7, .fp = 6};
+		*ret = (struct cfi_registers){.sp = 7, .fp = 6, .ra = 16};
 		return 0;
 	case EM_AARCH64: // DWARF for the Arm 64-bit Architecture, 4.1
-		*ret = (struct cfi_registers){.sp = 31, .fp = 29};
+		*ret = (struct cfi_registers){.sp = 31, .fp = 29, .ra = 30};
 		return 0;
 	default:
 		return err_set(e, ERR_UNSUPPORTED, "stacks of ELF machine %u cannot be walked",
