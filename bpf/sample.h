@@ -27,12 +27,13 @@ enum {
 /* Set before load. */
 const volatile __u32 ring_bytes = 0;
 
+/* What a walk touches lies side by side: at tens of hertz, all of it comes from memory. */
 struct scratch {
-	struct profile_record record;
-	__u64 ip[PAYLOAD_WORDS];
-	/* not sent */
 	struct unwind_walk walk;
 	__u32 calls;
+	/* what is sent, from here */
+	struct profile_record record;
+	__u64 ip[PAYLOAD_WORDS];
 };
 
 struct seen {
@@ -67,19 +68,39 @@ struct {
 	__type(value, struct seen);
 } seen_processes SEC(".maps");
 
-static __always_inline void fill_identity(struct profile_record *r, __u64 id)
+/* On kernels without bpf_get_current_task_btf() (5.11): each read is a call. */
+static __always_inline void fill_names_by_calls(struct profile_record *r)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 
-	r->ktime_ns = bpf_ktime_get_ns();
 	r->start_ns = BPF_CORE_READ(leader, start_boottime);
 	r->exec_id = BPF_CORE_READ(leader, self_exec_id);
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
+	BPF_CORE_READ_STR_INTO(&r->leader_comm, leader, comm);
+}
+
+static __always_inline void fill_names(struct profile_record *r)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct task_struct *leader = task->group_leader;
+
+	r->start_ns = leader->start_boottime;
+	r->exec_id = leader->self_exec_id;
+	__builtin_memcpy(r->comm, task->comm, sizeof(r->comm));
+	__builtin_memcpy(r->leader_comm, leader->comm, sizeof(r->leader_comm));
+}
+
+static __always_inline void fill_identity(struct profile_record *r, __u64 id)
+{
+	r->ktime_ns = bpf_ktime_get_ns();
 	r->cgroup_id = bpf_get_current_cgroup_id();
 	r->tgid = id >> 32;
 	r->tid = (__u32)id;
-	bpf_get_current_comm(r->comm, sizeof(r->comm));
-	BPF_CORE_READ_STR_INTO(&r->leader_comm, leader, comm);
+	if (kernel_stack_bytes) /* 5.14 or older */
+		fill_names_by_calls(r);
+	else
+		fill_names(r);
 }
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
@@ -265,7 +286,8 @@ static __always_inline int send(void *ctx, struct scratch *s)
 	int is_new = 0;
 	__u32 words;
 
-	if (r->why != PROFILE_END_NO_USER) {
+	// A walk by tables says that the agent knows the process.
+	if (r->why != PROFILE_END_NO_USER && r->unwinder != PROFILE_UNWINDER_TABLE) {
 		struct seen *seen = see(r, &is_new);
 
 		if (r->why == PROFILE_END_NO_PROCESS)
@@ -274,7 +296,7 @@ static __always_inline int send(void *ctx, struct scratch *s)
 	words = r->kernel_count + r->user_count + r->copy_words;
 	if (words > PAYLOAD_WORDS)
 		words = PAYLOAD_WORDS;
-	put(s, words, is_new);
+	put(r, words, is_new);
 	return 0;
 }
 
