@@ -379,9 +379,11 @@ static void log_stacks(const struct agent *a)
 	const struct collector_stats *c = &a->collector.stats;
 	const uint64_t *ends = c->ends;
 	struct unwind_store_stats t = {0};
+	struct module_cache_stats m;
 	const char *unwinder;
 
 	sampler_unwinder(a->sampler, &unwinder);
+	module_cache_stats(a->modules, &m);
 	if (a->tables)
 		unwind_store_stats(a->tables, &t);
 	LOG(LOG_INFO, "stacks", {"unwinder", LOG_S(unwinder)},
@@ -392,7 +394,7 @@ static void log_stacks(const struct agent *a)
 	    {"bad_table", LOG_U(ends[PROFILE_END_BAD_TABLE])},
 	    {"no_process", LOG_U(ends[PROFILE_END_NO_PROCESS])}, {"cut", LOG_U(c->cut)},
 	    {"copies", LOG_U(c->copies)}, {"tables", LOG_U(t.tables)}, {"slots", LOG_U(t.slots)},
-	    {"tables_refused", LOG_U(t.tables_refused)}, {"processes", LOG_U(t.processes)},
+	    {"tables_refused", LOG_U(m.tables_refused)}, {"processes", LOG_U(t.processes)},
 	    {"processes_refused", LOG_U(t.processes_refused)});
 }
 

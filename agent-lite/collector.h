@@ -23,7 +23,7 @@ struct collector {
 	struct module_cache *modules;
 	const struct kernel_image *kernel;
 	struct kernel_loaded *loaded; /* NULL: nothing is known of what is not the kernel's own */
-	const struct unwind_store *tables; /* NULL: stacks do not come as copies */
+	struct unwind_store *tables; /* NULL: stacks do not come as copies */
 	struct process_labels *labels; /* borrowed; NULL: series have none */
 	struct batch batch;
 	collector_ship_fn *ship; /* NULL: a full batch drops what does not fit */

@@ -160,6 +160,7 @@ static void evict_unused(struct module_cache *c)
 	struct str key;
 	void *value;
 
+	c->stats.evictions++;
 	clear_map(&c->by_event); // comes again as it is needed
 	while (map_next(&c->by_file, &pos, &key, &value)) {
 		struct module *m = value;
@@ -170,6 +171,17 @@ static void evict_unused(struct module_cache *c)
 		module_unref(m);
 		c->stats.evicted++;
 	}
+}
+
+/* Where there is no room, tables of files that no process maps any more make some. */
+static void give_table(struct module_cache *c, struct module *m, const struct unwind_table *t,
+		       const uint64_t *slots)
+{
+	if (c->take_table(c->take_table_ctx, m, t, slots))
+		return;
+	evict_unused(c);
+	if (!c->take_table(c->take_table_ctx, m, t, slots))
+		c->stats.tables_refused++;
 }
 
 /* Without one its frames are left by frame pointer. */
@@ -184,7 +196,7 @@ static void read_table(struct module_cache *c, struct module *m, int fd)
 	if (elf_child_table(c->reader, fd, &t, &slots, &err) < 0)
 		c->stats.tables_failed++;
 	else
-		c->take_table(c->take_table_ctx, m, &t, slots);
+		give_table(c, m, &t, slots);
 	elf_child_table_release(c->reader);
 }
 

@@ -31,7 +31,9 @@ struct module_cache_stats {
 	uint64_t files_failed; /* not ELF, damaged, or the reader died */
 	uint64_t files_other;  /* whose build-ID is not that of the mapping: passed over */
 	uint64_t tables_failed; /* damaged call frame information, or the reader died */
+	uint64_t tables_refused; /* for want of room */
 	uint64_t evicted;
+	uint64_t evictions; /* times that room had to be made */
 	unsigned reader_starts;
 };
 
@@ -68,8 +70,8 @@ struct module *module_cache_special(struct module_cache *c,
 /* Gives the kernel its identity. */
 void module_cache_set_kernel(struct module_cache *c, const struct build_id *id);
 
-/* Takes the unwind table of a module just read; see unwind_store_add(). */
-typedef void module_table_fn(void *ctx, struct module *m, const struct unwind_table *t,
+/* Takes the unwind table of a module just read, see unwind_store_add(). False: there is no room. */
+typedef bool module_table_fn(void *ctx, struct module *m, const struct unwind_table *t,
 			     const uint64_t *slots);
 /* From now on files are read for their tables too; that of the vdso comes at once. */
 void module_cache_set_tables(struct module_cache *c, module_table_fn *fn, void *ctx);

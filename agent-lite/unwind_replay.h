@@ -12,13 +12,13 @@
 #include "bpf/unwind.h"
 
 /* Looks up a table's slots; NULL: there is none. */
-typedef const uint64_t *unwind_table_fn(const void *ctx, uint32_t table, size_t *ret_n);
+typedef const uint64_t *unwind_table_fn(void *ctx, uint32_t table, size_t *ret_n);
 
 struct unwind_replay {
 	const struct unwind_mapping *mappings; /* ascending */
 	size_t mapping_count;
 	unwind_table_fn *table;
-	const void *ctx;
+	void *ctx;
 	const struct profile_stack_copy *copy;
 	size_t copy_words; /* of words; the head is not counted */
 };

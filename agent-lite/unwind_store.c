@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 struct table {
-	int fd; /* of the inner map */
-	uint64_t *slots; /* shared with the kernel; NULL: this index is free */
-	size_t n;
+	int fd;		 /* of the inner map */
+	size_t n;	 /* slots; 0: this index is free */
+	uint64_t *slots; /* shared with the kernel; NULL: not looked at, as mostly */
 };
 
 struct unwind_store {
@@ -24,6 +24,8 @@ struct unwind_store {
 	struct slot_ranges ranges;	 /* of mappings */
 	struct table *tables;		 /* UNWIND_TABLES_MAX */
 	uint32_t table_hint;		 /* no index below is free */
+	uint16_t mapped[UNWIND_TABLES_MAX]; /* indices of tables that were looked at, some twice */
+	size_t mapped_count;
 	struct unwind_store_stats stats;
 };
 
@@ -36,41 +38,57 @@ static size_t page_rounded(size_t bytes)
 	return (bytes + page - 1) / page * page;
 }
 
+static bool map_table(struct table *t)
+{
+	void *shared = mmap(NULL, page_rounded(t->n * sizeof(uint64_t)), PROT_READ | PROT_WRITE,
+			    MAP_SHARED, t->fd, 0);
+
+	if (shared == MAP_FAILED)
+		return false;
+	t->slots = shared;
+	return true;
+}
+
+/* Mapped, a table counts as the agent's memory a second time. */
+static void unmap_table(struct table *t)
+{
+	if (t->slots)
+		munmap(t->slots, page_rounded(t->n * sizeof(uint64_t)));
+	t->slots = NULL;
+}
+
 static void close_table(struct table *t)
 {
-	if (!t->slots)
+	if (t->n == 0)
 		return;
-	munmap(t->slots, page_rounded(t->n * sizeof(uint64_t)));
+	unmap_table(t);
 	close(t->fd);
 	*t = (struct table){.fd = -1};
 }
 
 /* An array with the table's contents that the kernel's program can be given. */
-static int fill_table(const uint64_t *slots, size_t n, struct table *ret)
+static bool fill_table(const uint64_t *slots, size_t n, struct table *ret)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	struct table t = {.n = n};
-	void *shared;
 
 	t.fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_table", sizeof(uint32_t),
 			      sizeof(uint64_t), (uint32_t)n, &opts);
 	if (t.fd < 0)
-		return -1;
-	shared = mmap(NULL, page_rounded(n * sizeof(uint64_t)), PROT_READ | PROT_WRITE, MAP_SHARED,
-		      t.fd, 0);
-	if (shared == MAP_FAILED) {
+		return false;
+	if (!map_table(&t)) {
 		close(t.fd);
-		return -1;
+		return false;
 	}
-	memcpy(shared, slots, n * sizeof(uint64_t));
-	t.slots = shared;
+	memcpy(t.slots, slots, n * sizeof(uint64_t));
+	unmap_table(&t);
 	*ret = t;
-	return 0;
+	return true;
 }
 
 static bool find_free_index(struct unwind_store *s, uint32_t *ret)
 {
-	while (s->table_hint < UNWIND_TABLES_MAX && s->tables[s->table_hint].slots)
+	while (s->table_hint < UNWIND_TABLES_MAX && s->tables[s->table_hint].n > 0)
 		s->table_hint++;
 	*ret = s->table_hint;
 	return s->table_hint < UNWIND_TABLES_MAX;
@@ -88,7 +106,7 @@ static void release_table(void *ctx, struct module *m)
 	close_table(t);
 }
 
-void unwind_store_add(void *ctx, struct module *m, const struct unwind_table *t,
+bool unwind_store_add(void *ctx, struct module *m, const struct unwind_table *t,
 		      const uint64_t *slots)
 {
 	struct unwind_store *s = ctx;
@@ -96,16 +114,13 @@ void unwind_store_add(void *ctx, struct module *m, const struct unwind_table *t,
 	uint32_t index;
 
 	if (t->rows == 0)
-		return;
+		return true;
 	if (s->stats.slots + n > UNWIND_STORE_SLOTS_MAX || !find_free_index(s, &index) ||
-	    fill_table(slots, n, &s->tables[index]) < 0) {
-		s->stats.tables_refused++;
-		return;
-	}
+	    !fill_table(slots, n, &s->tables[index]))
+		return false;
 	if (bpf_map_update_elem(s->maps.tables, &index, &s->tables[index].fd, BPF_ANY) < 0) {
 		close_table(&s->tables[index]);
-		s->stats.tables_refused++;
-		return;
+		return false;
 	}
 	s->stats.tables++;
 	s->stats.slots += n;
@@ -116,16 +131,29 @@ void unwind_store_add(void *ctx, struct module *m, const struct unwind_table *t,
 		.release = release_table,
 		.ctx = s,
 	};
+	return true;
 }
 
-const uint64_t *unwind_store_table(const void *ctx, uint32_t table, size_t *ret_n)
+const uint64_t *unwind_store_table(void *ctx, uint32_t table, size_t *ret_n)
 {
-	const struct unwind_store *s = ctx;
+	struct unwind_store *s = ctx;
+	struct table *t = table < UNWIND_TABLES_MAX ? &s->tables[table] : NULL;
 
-	if (table >= UNWIND_TABLES_MAX)
+	if (!t || t->n == 0)
 		return NULL;
-	*ret_n = s->tables[table].n;
-	return s->tables[table].slots;
+	if (!t->slots) {
+		if (s->mapped_count == countof(s->mapped) || !map_table(t))
+			return NULL;
+		s->mapped[s->mapped_count++] = (uint16_t)table;
+	}
+	*ret_n = t->n;
+	return t->slots;
+}
+
+static void unmap_tables(struct unwind_store *s)
+{
+	while (s->mapped_count > 0)
+		unmap_table(&s->tables[s->mapped[--s->mapped_count]]);
 }
 
 /* ---- processes ------------------------------------------------------------------------------- */
@@ -276,6 +304,7 @@ void unwind_store_free(struct unwind_store *s)
 void unwind_store_tick(struct unwind_store *s)
 {
 	slot_ranges_tick(&s->ranges);
+	unmap_tables(s);
 }
 
 void unwind_store_stats(const struct unwind_store *s, struct unwind_store_stats *ret)

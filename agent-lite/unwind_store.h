@@ -27,7 +27,6 @@ struct unwind_maps {
 struct unwind_store_stats {
 	uint64_t tables;	   /* now */
 	uint64_t slots;		   /* of them all, 8 bytes each */
-	uint64_t tables_refused;   /* no room, or the kernel said no */
 	uint64_t processes;	   /* now */
 	uint64_t processes_refused; /* no room for their mappings */
 };
@@ -41,19 +40,23 @@ void unwind_store_free(struct unwind_store *s);
 DEFINE_CLEANUP(struct unwind_store *, unwind_store_free)
 
 /*
- * Of type module_table_fn (module_cache.h); ctx is the store. Takes the table of a module just read; m remembers where it is, and gives it back when it is
- * freed. slots are copied. A table that finds no room is counted, no more.
+ * Of type module_table_fn (module_cache.h); ctx is the store. Takes the table of a module just read;
+ * m remembers where it is, and gives it back when it is freed. slots are copied. False: there is no
+ * room for it, or the kernel said no.
  */
-void unwind_store_add(void *ctx, struct module *m, const struct unwind_table *t,
+bool unwind_store_add(void *ctx, struct module *m, const struct unwind_table *t,
 		      const uint64_t *slots);
 /* Follows processes; ctx is the store. */
 struct process_listener unwind_store_listener(struct unwind_store *s);
-/* To be called about once a second: what was given back before the last call may be used again. */
+/*
+ * To be called about once a second: ranges given back before the last call may be used again, and
+ * tables that were looked at here are let go of.
+ */
 void unwind_store_tick(struct unwind_store *s);
 void unwind_store_stats(const struct unwind_store *s, struct unwind_store_stats *ret);
 
-/* Of type unwind_table_fn (unwind_replay.h); ctx is the store. */
-const uint64_t *unwind_store_table(const void *ctx, uint32_t table, size_t *ret_n);
+/* Of type unwind_table_fn (unwind_replay.h); ctx is the store. Valid until the next tick. */
+const uint64_t *unwind_store_table(void *ctx, uint32_t table, size_t *ret_n);
 /* A process's mappings as the kernel has them; NULL and 0 when it has none. Borrowed. */
 const struct unwind_mapping *unwind_store_mappings(const struct unwind_store *s,
 						   const struct process *p, size_t *ret_n);

@@ -160,6 +160,11 @@ static __always_inline void walk_by_loop(struct scratch *s)
 	end_walk(s);
 }
 
+static __always_inline int ring_is_filling(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_bytes / 2;
+}
+
 /*
  * As much of the stack as can be read. Chunks end where their addresses are multiples of their
  * size, so that none lies on two pages: a read fails as a whole.
@@ -169,6 +174,8 @@ static __always_inline void copy_stack(struct scratch *s)
 	const __u32 begin = (s->record.kernel_count & 127) + PROFILE_COPY_HEAD;
 	const __u64 from = s->walk.sp & ~7ull;
 	const __u32 first = PROFILE_COPY_CHUNK - ((from >> 3) & (PROFILE_COPY_CHUNK - 1));
+	// When many are new at once, all of them come, with less each.
+	const int chunks = ring_is_filling() ? 2 : PROFILE_COPY_CHUNKS;
 	__u32 words = 0;
 
 	s->ip[begin - 4] = s->walk.ip;
@@ -178,6 +185,8 @@ static __always_inline void copy_stack(struct scratch *s)
 	if (!bpf_probe_read_user(&s->ip[begin], first * sizeof(__u64), (const void *)from)) {
 		words = first;
 		for (int i = 1; i < PROFILE_COPY_CHUNKS; i++) {
+			if (i >= chunks)
+				break;
 			if (bpf_probe_read_user(&s->ip[begin + words],
 						PROFILE_COPY_CHUNK * sizeof(__u64),
 						(const void *)(from + words * sizeof(__u64))))
@@ -208,11 +217,7 @@ static __always_inline struct seen *see(const struct profile_record *r, int *is_
 
 static __always_inline __u64 wakeup(int is_new)
 {
-	if (is_new)
-		return BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_bytes / 2)
-		return BPF_RB_FORCE_WAKEUP;
-	return BPF_RB_NO_WAKEUP;
+	return is_new || ring_is_filling() ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline void put(const void *record, __u32 words, int is_new)

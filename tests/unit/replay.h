@@ -23,7 +23,7 @@ static const struct unwind_mapping replay_mappings[] = {
 static uint64_t replay_copy[PROFILE_COPY_HEAD + REPLAY_WORDS];
 static struct unwind_result replay_result;
 
-static const uint64_t *replay_table(const void *ctx, uint32_t table, size_t *ret_n)
+static const uint64_t *replay_table(void *ctx, uint32_t table, size_t *ret_n)
 {
 	(void)ctx;
 	*ret_n = countof(replay_slots);
