@@ -2,13 +2,13 @@
 #include "agent-lite/module_cache.h"
 
 #include "agent-lite/elf_child.h"
+#include "agent-lite/regular_file.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/mem.h"
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -383,20 +383,7 @@ int module_cache_match(struct module_cache *c, const struct mapping *m, int fd, 
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-int module_open(const char *path)
-{
-	// Not blocking: what looked like a file may have become a FIFO.
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static bool is_mapped_file(int fd, const struct mapping *m, bool own_path)
+bool module_is_mapped(int fd, const struct mapping *m, bool own_path)
 {
 	struct stat st;
 
@@ -409,9 +396,9 @@ static bool is_mapped_file(int fd, const struct mapping *m, bool own_path)
 
 int module_open_mapped(const char *path, const struct mapping *m, bool own_path)
 {
-	int fd = module_open(path);
+	int fd = regular_file_open(path);
 
-	if (fd >= 0 && !is_mapped_file(fd, m, own_path)) {
+	if (fd >= 0 && !module_is_mapped(fd, m, own_path)) {
 		close(fd);
 		return -1;
 	}
