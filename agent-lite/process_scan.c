@@ -307,6 +307,7 @@ int process_scan(struct processes *ps, struct process *p, struct err *e)
 	before = p->mappings;
 	p->mappings = now;
 	now = before;
+	process_count_mappings(ps, p);
 	p->complete = ps->tracked;
 	if (!p->container[0])
 		read_container(ps, p);
