@@ -338,14 +338,17 @@ struct module *module_cache_find(struct module_cache *c, struct mapping *m)
 	return module_ref(known);
 }
 
-/* A module that could not be read has no ID, so it cannot be another's. */
+/*
+ * What could not be read may be anything that lies where the file was. It must not stand for a
+ * build-ID that other processes map, too.
+ */
 static bool same_build_id(const struct module *module, const struct mapping *m)
 {
 	const struct build_id *id = &module->ident.id;
 
-	if (m->build_id_size == 0 || !module->has_ident)
+	if (m->build_id_size == 0)
 		return true;
-	return id->kind == BUILD_ID_GNU && id->size == m->build_id_size &&
+	return module->has_ident && id->kind == BUILD_ID_GNU && id->size == m->build_id_size &&
 	       memcmp(id->bytes, m->build_id, id->size) == 0;
 }
 

@@ -356,6 +356,26 @@ static void a_file_with_another_build_id_is_passed_over(void **state)
 	assert_true(stats.files_other > 0);
 }
 
+/* Somebody maps a well-known library, puts a text in its place, and ends. */
+static void what_lies_in_its_place_does_not_stand_for_it(void **state)
+{
+	struct mmap_event ev = code_of(subject, PID, 0x5000000);
+	char text[128];
+
+	(void)state;
+	snprintf(text, sizeof(text), "%s/text", proc);
+	write_text(text, "no ELF file");
+	ev.path = str_from(text);
+	exec_event(PID, "x");
+	apply(ev);
+	exit_event(PID);
+	assert_true(frame_at(PID, 1, 0x5000100).module->by_offset); // by what the event told
+	ev = code_of(subject, CHILD, 0x5000000);
+	exec_event(CHILD, "x");
+	apply(ev);
+	assert_true(frame_at(CHILD, 1, 0x5000100).module->has_ident);
+}
+
 static void lost_events_are_made_up_for(void **state)
 {
 	(void)state;
@@ -476,6 +496,7 @@ int main(int argc, char **argv)
 		TEST(few_are_told_of_early),
 		TEST(a_rewritten_file_is_not_mistaken),
 		TEST(a_file_with_another_build_id_is_passed_over),
+		TEST(what_lies_in_its_place_does_not_stand_for_it),
 		TEST(lost_events_are_made_up_for),
 		TEST(an_orphan_is_named_by_its_parent),
 		TEST(old_events_do_not_undo_a_scan),
