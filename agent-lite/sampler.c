@@ -29,10 +29,10 @@ enum {
 	RING_BYTES_BIG = 8 << 20,
 	BIG_HOST_CPUS = 16,
 	CPUS_MAX = 4096,
-	// With --off-cpu only; of 2 KiB. A CPU keeps up to 128 places free for itself (kernel/bpf/
-	// bpf_lru_list.c: LOCAL_FREE_TARGET): of fewer, what waits for long would be pushed out.
-	PARKED_THREADS_PER_CPU = 256,
-	PARKED_THREADS_MIN = 1024,
+	// Of an LRU map each CPU keeps up to 128 places free for itself (kernel/bpf/bpf_lru_list.c:
+	// LOCAL_FREE_TARGET): with fewer, what was seen or has waited for long would be pushed out.
+	LRU_ENTRIES_PER_CPU = 256,
+	PARKED_THREADS_MIN = 1024, // of 2 KiB, with --off-cpu only
 	PARKED_THREADS_MAX = 32 << 10,
 	WALKS_PER_S = 100,		// of waiting threads, on each CPU
 	KERNEL_STACK_BYTES = 16 << 10, // THREAD_SIZE of x86-64 and, with 4 KiB pages, of arm64
@@ -216,14 +216,14 @@ static int connect_tail_call(struct sampler *s, struct err *e)
 }
 
 /* Many more may be possible: virtual machines are ready for what they could be given. */
-static size_t count_online(const struct sampler *s)
+static uint32_t count_online(const struct sampler *s)
 {
 	_cleanup_free_ bool *online = mem_calloc(s->cpu_count, sizeof(*online));
 	struct err ignored;
-	size_t n = 0;
+	uint32_t n = 0;
 
 	if (!online || sampler_online_cpus(online, s->cpu_count, &ignored) < 0)
-		return s->cpu_count;
+		return (uint32_t)s->cpu_count;
 	for (size_t cpu = 0; cpu < s->cpu_count; cpu++)
 		n += online[cpu];
 	return n;
@@ -231,13 +231,16 @@ static size_t count_online(const struct sampler *s)
 
 static int set_map_sizes(struct sampler *s, struct err *e)
 {
-	size_t cpus = count_online(s), parked = cpus * PARKED_THREADS_PER_CPU;
+	uint32_t cpus = count_online(s), entries = cpus * LRU_ENTRIES_PER_CPU;
 	uint32_t ring = cpus > BIG_HOST_CPUS ? RING_BYTES_BIG : RING_BYTES;
+	uint32_t parked = MIN(MAX(entries, (uint32_t)PARKED_THREADS_MIN),
+			      (uint32_t)PARKED_THREADS_MAX);
 
-	parked = MIN(MAX(parked, (size_t)PARKED_THREADS_MIN), (size_t)PARKED_THREADS_MAX);
 	s->bpf->rodata->ring_bytes = ring;
 	if (bpf_map__set_max_entries(s->bpf->maps.ring, ring) < 0 ||
-	    bpf_map__set_max_entries(s->bpf->maps.parked_threads, (uint32_t)parked) < 0)
+	    bpf_map__set_max_entries(s->bpf->maps.seen_processes,
+				     MAX(entries, (uint32_t)PROFILE_SEEN_MIN)) < 0 ||
+	    bpf_map__set_max_entries(s->bpf->maps.parked_threads, parked) < 0)
 		return err_sys(e, errno, "setting the size of BPF maps");
 	return 0;
 }

@@ -61,7 +61,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, PROFILE_SEEN_MAX);
+	__uint(max_entries, PROFILE_SEEN_MIN);
 	__type(key, __u32);
 	__type(value, struct seen);
 } seen_processes SEC(".maps");
