@@ -3,7 +3,7 @@
 
 #include "agent-lite/kallsyms.h"
 #include "agent-lite/kernel_module_file.h"
-#include "agent-lite/module_cache.h"
+#include "agent-lite/regular_file.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -76,7 +76,7 @@ int kernel_loaded_open(const struct kernel_loaded *k, const char *build_id)
 		const struct kernel_region *r = &k->regions[i];
 
 		if (r->file && strcmp(r->module->build_id, build_id) == 0)
-			return module_open(r->file);
+			return regular_file_open(r->file);
 	}
 	return -1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/kernel_module_file.h"
 
-#include "agent-lite/module_cache.h"
+#include "agent-lite/regular_file.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -105,7 +105,7 @@ int kernel_module_file_find(const struct kernel_paths *paths, const char *name,
 
 	if (!read_id(paths, name, &f.id) || !find_path(paths, name, f.path, sizeof(f.path)))
 		return -1;
-	fd = module_open(f.path);
+	fd = regular_file_open(f.path);
 	if (fd < 0 || elf_child_ident(reader, fd, &ident, &none) < 0 ||
 	    !build_id_eq(&ident.id, &f.id) || elf_child_code(reader, fd, &f.code, &none) < 0)
 		return -1;

@@ -5,8 +5,13 @@
 #include "base/mem.h"
 
 #include <linux/perf_event.h>
+#include <string.h>
 
-enum { HELD_KEPT = 64 << 10 }; // memory that is not given back when nothing waits
+enum {
+	HELD_KEPT = 64 << 10, // memory that is not given back when nothing waits
+	HELD_MIN = 128 << 10, // of a ring, however many there are
+	HELD_ALL = 16 << 20,
+};
 
 struct mmap_merge_ring {
 	struct perf_event_mmap_page *page; /* NULL: there is none here */
@@ -17,6 +22,7 @@ struct mmap_merge_ring {
 	size_t read;	 /* of it */
 	bool has_next;
 	struct mmap_event next; /* its path lies in held */
+	size_t next_at;		/* where its record begins there */
 };
 
 int mmap_merge_init(struct mmap_merge *m, size_t count, struct err *e)
@@ -25,7 +31,12 @@ int mmap_merge_init(struct mmap_merge *m, size_t count, struct err *e)
 
 	if (!rings)
 		return err_nomem(e);
-	*m = (struct mmap_merge){.rings = rings, .count = count};
+	*m = (struct mmap_merge){
+		.rings = rings,
+		.count = count,
+		.held_max = MIN(MAX((size_t)HELD_ALL / count, (size_t)HELD_MIN),
+				(size_t)MMAP_MERGE_HELD_MAX),
+	};
 	return 0;
 }
 
@@ -45,7 +56,7 @@ void mmap_merge_open(struct mmap_merge *m, size_t place, struct perf_event_mmap_
 		.data = data,
 		.size = size,
 		.tail = page->data_tail,
-		.held = BUF_INIT(MMAP_MERGE_HELD_MAX),
+		.held = BUF_INIT(m->held_max),
 	};
 }
 
@@ -75,14 +86,30 @@ static void hold(struct mmap_merge_ring *r, uint64_t n)
 		r->next.path.p = r->held.p + path; // the memory may have moved
 }
 
-static void forget_read(struct mmap_merge_ring *r)
+/*
+ * Makes room for n bytes more. Where programs start all the time something always waits: then what
+ * was read is cut off in front, but only once that is the larger part, or there is no room.
+ */
+static void forget_read(struct mmap_merge_ring *r, uint64_t n)
 {
-	if (r->has_next || r->read < r->held.n)
+	size_t from = r->has_next ? r->next_at : r->read;
+	struct buf *held = &r->held;
+
+	if (from == held->n) {
+		if (held->cap > HELD_KEPT)
+			buf_deinit(held);
+		buf_clear(held);
+		r->read = 0;
 		return;
-	if (r->held.cap > HELD_KEPT)
-		buf_deinit(&r->held);
-	buf_clear(&r->held);
-	r->read = 0;
+	}
+	if (from <= held->n / 2 && held->n + n <= held->max)
+		return;
+	memmove(held->p, held->p + from, held->n - from);
+	held->n -= from;
+	r->read -= from;
+	r->next_at = 0;
+	if (r->has_next && r->next.path.n > 0)
+		r->next.path.p -= from;
 }
 
 static void take(struct mmap_merge *m, struct mmap_merge_ring *r)
@@ -92,8 +119,8 @@ static void take(struct mmap_merge *m, struct mmap_merge_ring *r)
 
 	if (n == 0)
 		return;
-	forget_read(r);
-	if (n <= r->size && r->held.n + n <= MMAP_MERGE_HELD_MAX)
+	forget_read(r, n);
+	if (n <= r->size && r->held.n + n <= r->held.max)
 		hold(r, n);
 	else
 		m->lost_unsaid++;
@@ -115,6 +142,7 @@ static void advance(struct mmap_merge *m, struct mmap_merge_ring *r)
 	while (!r->has_next && rest.n > 0) {
 		bool broken, malformed;
 		size_t n = 0;
+		const size_t at = r->held.n - rest.n;
 		const void *record = mmap_records_next(&rest, &n, &broken);
 
 		r->read = r->held.n - rest.n;
@@ -125,6 +153,7 @@ static void advance(struct mmap_merge *m, struct mmap_merge_ring *r)
 		}
 		m->stats.bytes += n;
 		r->has_next = mmap_record_parse(record, n, &r->next, &malformed);
+		r->next_at = at;
 		m->stats.malformed += malformed;
 	}
 }

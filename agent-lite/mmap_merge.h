@@ -19,13 +19,15 @@ struct mmap_merge_stats {
 	uint64_t malformed;
 };
 
-enum { MMAP_MERGE_HELD_MAX = 1 << 20 }; /* bytes of a ring that wait; more are lost */
+/* Bytes of a ring that wait, fewer where there are many rings; more are lost. */
+enum { MMAP_MERGE_HELD_MAX = 1 << 20 };
 
 struct mmap_merge_ring;
 
 struct mmap_merge {
 	struct mmap_merge_ring *rings;
 	size_t count;
+	size_t held_max; /* of each ring */
 	uint64_t lost_unsaid; /* what went away unread and no event told of yet */
 	struct mmap_merge_stats stats;
 };

@@ -2,13 +2,13 @@
 #include "agent-lite/module_cache.h"
 
 #include "agent-lite/elf_child.h"
+#include "agent-lite/regular_file.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/mem.h"
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -350,14 +350,17 @@ struct module *module_cache_find(struct module_cache *c, struct mapping *m)
 	return module_ref(known);
 }
 
-/* A module that could not be read has no ID, so it cannot be another's. */
+/*
+ * What could not be read may be anything that lies where the file was. It must not stand for a
+ * build-ID that other processes map, too.
+ */
 static bool same_build_id(const struct module *module, const struct mapping *m)
 {
 	const struct build_id *id = &module->ident.id;
 
-	if (m->build_id_size == 0 || !module->has_ident)
+	if (m->build_id_size == 0)
 		return true;
-	return id->kind == BUILD_ID_GNU && id->size == m->build_id_size &&
+	return module->has_ident && id->kind == BUILD_ID_GNU && id->size == m->build_id_size &&
 	       memcmp(id->bytes, m->build_id, id->size) == 0;
 }
 
@@ -395,20 +398,7 @@ int module_cache_match(struct module_cache *c, const struct mapping *m, int fd, 
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-int module_open(const char *path)
-{
-	// Not blocking: what looked like a file may have become a FIFO.
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static bool is_mapped_file(int fd, const struct mapping *m, bool own_path)
+bool module_is_mapped(int fd, const struct mapping *m, bool own_path)
 {
 	struct stat st;
 
@@ -421,9 +411,9 @@ static bool is_mapped_file(int fd, const struct mapping *m, bool own_path)
 
 int module_open_mapped(const char *path, const struct mapping *m, bool own_path)
 {
-	int fd = module_open(path);
+	int fd = regular_file_open(path);
 
-	if (fd >= 0 && !is_mapped_file(fd, m, own_path)) {
+	if (fd >= 0 && !module_is_mapped(fd, m, own_path)) {
 		close(fd);
 		return -1;
 	}

@@ -77,13 +77,13 @@ typedef bool module_table_fn(void *ctx, struct module *m, const struct unwind_ta
 void module_cache_set_tables(struct module_cache *c, module_table_fn *fn, void *ctx);
 void module_cache_stats(const struct module_cache *c, struct module_cache_stats *ret);
 
-/* Opens a regular file to be identified, without ever blocking; fd or -1. */
-int module_open(const char *path);
 /*
- * The same, but only if it is the file that is mapped: a path may by now name another one. The
- * device is compared where path is our own; seen through another process's root some overlay file
- * systems report another.
+ * Is what was opened the file that is mapped? A path may by now name another one. The device is
+ * compared where path is our own; seen through another process's root some overlay file systems
+ * report another.
  */
+bool module_is_mapped(int fd, const struct mapping *m, bool own_path);
+/* The regular file of that path, if it is; fd or -1. */
 int module_open_mapped(const char *path, const struct mapping *m, bool own_path);
 
 #endif

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/perf_map_file.h"
 
+#include "agent-lite/regular_file.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 enum { STATUS_MAX = 64 << 10 };
 
@@ -62,45 +59,23 @@ bool perf_map_owner(struct str status_text, uint64_t *ret_pid, uint64_t *ret_uid
 	       word_after(status_text, STR("NSpid:"), -1, ret_pid);
 }
 
-static int open_root(const char *proc, uint64_t pid)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%llu/root", proc, (unsigned long long)pid);
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int open_inside(int root, uint64_t pid_inside)
-{
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-	char path[64];
-
-	snprintf(path, sizeof(path), "tmp/perf-%llu.map", (unsigned long long)pid_inside);
-	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-}
-
 /* fd or -1 */
 static int open_map(const char *proc, uint64_t pid, struct stat *ret)
 {
 	_cleanup_(buf_deinit) struct buf status = BUF_INIT(STATUS_MAX);
-	_cleanup_close_ int root = -1, fd = -1;
+	_cleanup_close_ int fd = -1;
 	uint64_t pid_inside, uid;
-	char path[256];
+	char path[256], name[64];
 	struct err ignored;
 
 	snprintf(path, sizeof(path), "%s/%llu/status", proc, (unsigned long long)pid);
 	if (io_read_file(path, &status, &ignored) < 0 ||
 	    !perf_map_owner(buf_str(&status), &pid_inside, &uid))
 		return -1;
-	root = open_root(proc, pid);
-	if (root < 0)
-		return -1;
-	fd = open_inside(root, pid_inside);
-	if (fd < 0 || fstat(fd, ret) < 0 || !S_ISREG(ret->st_mode) ||
-	    (ret->st_uid != uid && ret->st_uid != 0))
+	snprintf(path, sizeof(path), "%s/%llu/root", proc, (unsigned long long)pid);
+	snprintf(name, sizeof(name), "tmp/perf-%llu.map", (unsigned long long)pid_inside);
+	fd = regular_file_open_inside(path, name, ret);
+	if (fd < 0 || (ret->st_uid != uid && ret->st_uid != 0))
 		return -1;
 	return steal_fd(&fd);
 }

@@ -2,8 +2,8 @@
 #include "agent-lite/process.h"
 
 #include "agent-lite/mapping_insert.h"
+#include "agent-lite/process_jit.h"
 #include "agent-lite/process_scan.h"
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -30,16 +30,13 @@ static struct str key_bytes(const uint64_t *pid)
 	return (struct str){(const char *)pid, sizeof(*pid)};
 }
 
-static void process_free(struct process *p)
+void process_count_mappings(struct processes *ps, struct process *p)
 {
-	if (!p)
-		return;
-	module_release_mappings(&p->mappings);
-	module_release_mappings(&p->before);
-	perf_map_file_free(p->jit);
-	free(p);
+	size_t now = p->mappings.n + p->before.n;
+
+	ps->mapping_count += now - p->mappings_counted; // modulo 2^64
+	p->mappings_counted = now;
 }
-DEFINE_CLEANUP(struct process *, process_free)
 
 void process_tell(struct processes *ps, struct process *p)
 {
@@ -58,7 +55,11 @@ void process_untell(struct processes *ps, struct process *p)
 static void forget(struct processes *ps, struct process *p)
 {
 	process_untell(ps, p);
-	process_free(p);
+	process_jit_drop(ps, p);
+	module_release_mappings(&p->mappings);
+	module_release_mappings(&p->before);
+	process_count_mappings(ps, p);
+	free(p);
 }
 
 void processes_init(struct processes *ps, struct module_cache *modules, const char *proc)
@@ -136,20 +137,36 @@ void processes_reap(struct processes *ps)
 	while (map_next(&ps->by_pid, &pos, &key, &value)) {
 		struct process *p = value;
 
-		if (p->before.n > 0 && now - p->exec_ms >= BEFORE_MS)
+		if (p->before.n > 0 && now - p->exec_ms >= BEFORE_MS) {
 			module_release_mappings(&p->before);
+			process_count_mappings(ps, p);
+		}
 	}
 }
 
+bool processes_are_full(const struct processes *ps)
+{
+	return ps->by_pid.n >= PROCESSES_MAX || ps->mapping_count > PROCESSES_MAPPINGS_MAX;
+}
+
+/* So many that it is not to be done again at once. */
+static bool enough_went(const struct processes *ps)
+{
+	return ps->by_pid.n < PROCESSES_MAX &&
+	       ps->mapping_count <= PROCESSES_MAPPINGS_MAX / 4 * 3;
+}
+
 /* Those go first that nobody asked for. */
-static void make_room(struct processes *ps)
+void processes_make_room(struct processes *ps)
 {
 	size_t before = ps->by_pid.n;
 
+	if (!processes_are_full(ps))
+		return;
 	forget_all(ps, has_ended, 0);
-	for (uint64_t idle_ms = 30 * 1000; ps->by_pid.n >= PROCESSES_MAX; idle_ms /= 4) {
+	for (uint64_t idle_ms = 30 * 1000; !enough_went(ps); idle_ms /= 4) {
 		forget_all(ps, is_idle_unsampled, idle_ms);
-		if (ps->by_pid.n >= PROCESSES_MAX)
+		if (!enough_went(ps))
 			forget_all(ps, is_idle, idle_ms);
 	}
 	ps->stats.evicted += before - ps->by_pid.n;
@@ -159,7 +176,7 @@ static void make_room(struct processes *ps)
 
 int processes_add(struct processes *ps, uint64_t pid, struct process **ret, struct err *e)
 {
-	_cleanup_(process_freep) struct process *p = mem_zalloc(sizeof(*p));
+	struct process *p = mem_zalloc(sizeof(*p));
 	void *old = NULL;
 
 	if (!p)
@@ -169,13 +186,14 @@ int processes_add(struct processes *ps, uint64_t pid, struct process **ret, stru
 	p->before = MAPPINGS_INIT;
 	p->rescan_pause_ms = RESCAN_PAUSE_MS;
 	p->used_ms = clock_mono_ms();
-	if (ps->by_pid.n >= PROCESSES_MAX)
-		make_room(ps);
-	if (map_set(&ps->by_pid, key_bytes(&pid), p, &old) < 0)
+	processes_make_room(ps);
+	if (map_set(&ps->by_pid, key_bytes(&pid), p, &old) < 0) {
+		free(p); // nothing is in it yet
 		return err_nomem(e);
+	}
 	if (old)
 		forget(ps, old);
-	*ret = steal_ptr(p);
+	*ret = p;
 	return 0;
 }
 
@@ -221,7 +239,7 @@ static int inherit(struct processes *ps, struct process *p, struct err *e)
 {
 	struct process *parent = processes_find(ps, p->ppid);
 
-	if (p->ppid == 0 || (!parent && ps->by_pid.n >= PROCESSES_MAX))
+	if (p->ppid == 0 || (!parent && processes_are_full(ps)))
 		return 0;
 	if (!parent && (processes_add(ps, p->ppid, &parent, e) < 0 ||
 			process_scan(ps, parent, e) < 0))
@@ -230,6 +248,7 @@ static int inherit(struct processes *ps, struct process *p, struct err *e)
 		return 0;
 	if (mappings_copy(&p->mappings, &parent->mappings, e) < 0)
 		return -1;
+	process_count_mappings(ps, p);
 	p->unresolved = parent->unresolved;
 	p->gone = false;
 	ps->stats.inherited++;
@@ -248,11 +267,17 @@ static int meet(struct processes *ps, struct process *p, struct err *e)
 	return 0;
 }
 
-/* The listener compares keys where it has one: what it was told under another is void. */
+/*
+ * The listener compares keys where it has one: what it was told under another is void. Where an event
+ * told of the execve(), the key has it already; so that one was missed, and what was known is of
+ * the image before.
+ */
 static void set_key(struct processes *ps, struct process *p, const struct process_key *key)
 {
-	if (p->keyed)
+	if (p->keyed) {
 		process_untell(ps, p);
+		p->scanned_ns = p->known_ns = 0;
+	}
 	p->key = *key;
 	p->keyed = true;
 }
@@ -284,8 +309,9 @@ static bool is_scan_due(const struct processes *ps, const struct process *p)
 
 	if (p->gone || p->exit_ms)
 		return false;
+	// Where more starts than can be followed, events are lost all the time.
 	if (ps->doubt_ns > known_since_ns(p))
-		return true;
+		return since_ms >= RESCAN_PAUSE_MS;
 	return p->scanned_ns > 0 && since_ms >= pause_ms;
 }
 
@@ -325,7 +351,7 @@ int processes_meet(struct processes *ps, const struct process_key *key, struct e
 	struct process *p;
 
 	// Somebody's process must not go to make room: this is called in the midst of others' turns.
-	if (processes_has_met(ps, key->pid) || ps->by_pid.n >= PROCESSES_MAX)
+	if (processes_has_met(ps, key->pid) || processes_are_full(ps))
 		return 0;
 	return meet_key(ps, key, &p, e);
 }
@@ -370,31 +396,6 @@ static bool is_of_before(const struct process *p, uint64_t leaf)
 	       mappings_find(&p->before, leaf);
 }
 
-/* What the process itself says of the code that it made. */
-static int name_jit(struct processes *ps, struct process *p, struct frame *frames, size_t n,
-		    struct err *e)
-{
-	const struct module *anon = module_cache_special(ps->modules, MODULE_ANON);
-	bool looked = false;
-
-	for (size_t i = 0; i < n; i++) {
-		if (frames[i].module != anon)
-			continue;
-		if (!p->jit)
-			p->jit = perf_map_file_new();
-		if (!p->jit)
-			return err_nomem(e);
-		if (!looked && !p->exit_ms &&
-		    perf_map_file_follow(p->jit, ps->proc, p->key.pid, e) < 0)
-			return -1;
-		looked = true;
-		frames[i].function = perf_map_find(&p->jit->map, frames[i].address);
-		ps->stats.jit_frames++;
-		ps->stats.jit_named += frames[i].function != NULL;
-	}
-	return 0;
-}
-
 int processes_frames(struct processes *ps, struct process *p, const uint64_t *addresses, size_t n,
 		     struct frame *ret, size_t *ret_n, struct err *e)
 {
@@ -414,5 +415,5 @@ int processes_frames(struct processes *ps, struct process *p, const uint64_t *ad
 	ps->stats.stacks_cut += got < n;
 	ps->stats.leaves_unmapped += got > 0 && ret[0].module == unknown;
 	*ret_n = got;
-	return name_jit(ps, p, ret, got, e);
+	return process_jit_name(ps, p, ret, got, e);
 }

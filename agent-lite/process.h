@@ -10,7 +10,8 @@
  * before, /proc is read when it is first sampled. It is read again when events were lost, when an
  * address lies in no known mapping, at most once a second per process and more seldom when that
  * does not help, and now and then because mappings also go away. Files are opened only for what is
- * sampled. Bounded: what was not sampled for longest goes first. One owner thread.
+ * sampled. Bounded, in processes and in all they map: what was not sampled for longest goes first.
+ * One owner thread.
  */
 #ifndef AGENT_PROCESS_H
 #define AGENT_PROCESS_H
@@ -22,6 +23,7 @@
 
 enum {
 	PROCESSES_MAX = 8192,
+	PROCESSES_MAPPINGS_MAX = 1 << 18, /* of all processes together */
 	PROCESS_NAME = 16,
 	CONTAINER_ID = 65, /* 64 hex digits and NUL */
 };
@@ -36,7 +38,9 @@ struct process {
 	struct process_key key;
 	struct mappings mappings; /* modules referenced; NULL where the file was not looked at yet */
 	struct mappings before;	  /* of the image that execve() replaced a moment ago */
+	size_t mappings_counted;  /* of both, in struct processes */
 	struct perf_map_file *jit; /* names of code in no file; NULL: none was sampled */
+	size_t jit_bytes;	   /* of it, counted in struct processes */
 	char comm[PROCESS_NAME];  /* of the leader, from events; may be empty */
 	char container[CONTAINER_ID]; /* empty: none, or not known */
 	uint32_t ppid;		      /* 0: not known */
@@ -78,6 +82,11 @@ struct processes {
 	struct map by_pid;	      /* uint64_t -> struct process *: its image as of now */
 	struct module_cache *modules; /* borrowed */
 	const char *proc;	      /* "/proc", borrowed; tests have their own */
+	size_t mapping_count;	      /* of all processes */
+	struct {
+		uint64_t bytes;	       /* of all maps */
+		uint64_t second, read; /* bytes of text that were read in that second */
+	} jit;
 	bool tracked;		      /* events are applied; set after init */
 	uint64_t doubt_ns;	      /* events before that were lost */
 	struct process_listener listener; /* members may be NULL */
@@ -135,6 +144,12 @@ void processes_reap(struct processes *ps);
 /* ---- for the parts of this table (process_scan.c, process_track.c) ---- */
 
 struct process *processes_find(const struct processes *ps, uint64_t pid); /* or NULL */
+/* Is there no room for another one, unless some go? */
+bool processes_are_full(const struct processes *ps);
+/* If so, some go, and pointers to processes are not valid any more. */
+void processes_make_room(struct processes *ps);
+/* To be called where the mappings of p have become more, or fewer. */
+void process_count_mappings(struct processes *ps, struct process *p);
 /* An empty one in place of the one with that PID. */
 int processes_add(struct processes *ps, uint64_t pid, struct process **ret, struct err *e) MUST_CHECK;
 /* Tells the listener what p maps now, or that what it has is void. */

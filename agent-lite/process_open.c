@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/process_open.h"
 
+#include "agent-lite/regular_file.h"
+
 #include <stdio.h>
 #include <string.h>
 
-enum { PATH_BYTES = 2 * MAPPING_PATH_MAX };
+enum { PATH_BYTES = 256 };
 
 /* The very file first, whatever became of its name; then the path as the process sees it. */
 static int open_mapping(const struct processes *ps, uint64_t pid, const struct mapping *m)
 {
 	char path[PATH_BYTES];
+	struct stat st;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%llu/map_files/%llx-%llx", ps->proc,
 		 (unsigned long long)pid, (unsigned long long)m->start, (unsigned long long)m->end);
-	fd = module_open(path);
+	fd = regular_file_open(path);
 	if (fd >= 0 || m->deleted)
 		return fd;
-	snprintf(path, sizeof(path), "%s/%llu/root%s", ps->proc, (unsigned long long)pid, m->path);
-	return module_open(path);
+	snprintf(path, sizeof(path), "%s/%llu/root", ps->proc, (unsigned long long)pid);
+	return regular_file_open_inside(path, m->path, &st);
 }
 
 static int open_of(const struct processes *ps, const struct process *p, const char *build_id)

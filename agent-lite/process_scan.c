@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/process_scan.h"
 
+#include "agent-lite/regular_file.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-	PROC_PATH = 2 * MAPPING_PATH_MAX,
+	PROC_PATH = 256,
 	MAPS_MAX = 16 << 20, // bytes of /proc/PID/maps
 	SMALL_FILE_MAX = 64 << 10,
 	STAT_START_FIELD = 22,
@@ -103,24 +104,36 @@ struct resolver {
 	bool alive; /* /proc/PID is that process */
 };
 
-static int open_at(const struct resolver *r, const struct mapping *m, enum file_place place)
+static int open_place(const struct resolver *r, const struct mapping *m, enum file_place place)
 {
 	unsigned long long pid = place == PLACE_PARENT_ROOT ? r->ppid : r->pid;
-	const char *proc = r->ps->proc;
 	char path[PROC_PATH];
+	struct stat st;
 
 	switch (place) {
 	case PLACE_MAP_FILES:
-		snprintf(path, sizeof(path), "%s/%llu/map_files/%llx-%llx", proc, pid,
+		snprintf(path, sizeof(path), "%s/%llu/map_files/%llx-%llx", r->ps->proc, pid,
 			 (unsigned long long)m->start, (unsigned long long)m->end);
-		return m->evented ? module_open_mapped(path, m, false) : module_open(path);
+		return regular_file_open(path);
 	case PLACE_ROOT:
 	case PLACE_PARENT_ROOT:
-		snprintf(path, sizeof(path), "%s/%llu/root%s", proc, pid, m->path);
-		return module_open_mapped(path, m, false);
+		snprintf(path, sizeof(path), "%s/%llu/root", r->ps->proc, pid);
+		return regular_file_open_inside(path, m->path, &st);
 	default:
-		return module_open_mapped(m->path, m, true);
+		return regular_file_open(m->path);
 	}
+}
+
+static int open_at(const struct resolver *r, const struct mapping *m, enum file_place place)
+{
+	bool is_mapping = place == PLACE_MAP_FILES && !m->evented; // of just now: surely the one
+	int fd = open_place(r, m, place);
+
+	if (fd >= 0 && !is_mapping && !module_is_mapped(fd, m, place == PLACE_OURS)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 static bool is_worth_a_look(const struct resolver *r, const struct mapping *m,
@@ -294,6 +307,7 @@ int process_scan(struct processes *ps, struct process *p, struct err *e)
 	before = p->mappings;
 	p->mappings = now;
 	now = before;
+	process_count_mappings(ps, p);
 	p->complete = ps->tracked;
 	if (!p->container[0])
 		read_container(ps, p);

@@ -3,6 +3,7 @@
 
 #include "agent-lite/clean_text.h"
 #include "agent-lite/mapping_insert.h"
+#include "agent-lite/process_jit.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -116,6 +117,7 @@ static int apply_mmap(struct processes *ps, const struct mmap_event *ev, struct 
 	r = mapping_insert(&p->mappings, &m, e);
 	if (r == MAPPING_KNOWN || r < 0)
 		return r < 0 ? -1 : 0;
+	process_count_mappings(ps, p);
 	p->unresolved = p->unresolved || !resolved;
 	return touch(ps, p, e);
 }
@@ -137,12 +139,15 @@ static int apply_exec(struct processes *ps, const struct mmap_event *ev, struct 
 	module_release_mappings(&p->before);
 	p->before = p->mappings;
 	p->mappings = MAPPINGS_INIT;
-	perf_map_file_free(p->jit);
-	p->jit = NULL;
+	process_count_mappings(ps, p);
+	process_jit_drop(ps, p);
 	p->exec_ms = clock_mono_ms();
 	p->unresolved = false;
 	return touch(ps, p, e);
 }
+
+/* A child with more is read of in /proc if it is sampled; most call execve() before. */
+enum { FORK_MAPPINGS_MAX = 512 };
 
 static int apply_fork(struct processes *ps, const struct mmap_event *ev, struct err *e)
 {
@@ -155,10 +160,11 @@ static int apply_fork(struct processes *ps, const struct mmap_event *ev, struct 
 	p->known_ns = ev->time_ns;
 	// After: making room may have taken it.
 	parent = processes_find(ps, ev->ppid);
-	if (!parent || !parent->complete)
+	if (!parent || !parent->complete || parent->mappings.n > FORK_MAPPINGS_MAX)
 		return 0;
 	if (mappings_copy(&p->mappings, &parent->mappings, e) < 0)
 		return -1;
+	process_count_mappings(ps, p);
 	memcpy(p->comm, parent->comm, sizeof(p->comm));
 	memcpy(p->container, parent->container, sizeof(p->container));
 	p->unresolved = parent->unresolved;
@@ -170,6 +176,7 @@ int processes_apply(struct processes *ps, const struct mmap_event *ev, struct er
 {
 	struct process *p;
 
+	processes_make_room(ps);
 	switch (ev->kind) {
 	case MMAP_EVENT_MMAP:
 		return apply_mmap(ps, ev, e);

@@ -29,7 +29,11 @@ enum {
 	RING_BYTES_BIG = 8 << 20,
 	BIG_HOST_CPUS = 16,
 	CPUS_MAX = 4096,
-	PARKED_THREADS = 1024,		// 2 MiB, with --off-cpu only
+	// Of an LRU map each CPU keeps up to 128 places free for itself (kernel/bpf/bpf_lru_list.c:
+	// LOCAL_FREE_TARGET): with fewer, what was seen or has waited for long would be pushed out.
+	LRU_ENTRIES_PER_CPU = 256,
+	PARKED_THREADS_MIN = 1024, // of 2 KiB, with --off-cpu only
+	PARKED_THREADS_MAX = 32 << 10,
 	WALKS_PER_S = 100,		// of waiting threads, on each CPU
 	KERNEL_STACK_BYTES = 16 << 10, // THREAD_SIZE of x86-64 and, with 4 KiB pages, of arm64
 };
@@ -211,9 +215,38 @@ static int connect_tail_call(struct sampler *s, struct err *e)
 	return 0;
 }
 
+/* Many more may be possible: virtual machines are ready for what they could be given. */
+static uint32_t count_online(const struct sampler *s)
+{
+	_cleanup_free_ bool *online = mem_calloc(s->cpu_count, sizeof(*online));
+	struct err ignored;
+	uint32_t n = 0;
+
+	if (!online || sampler_online_cpus(online, s->cpu_count, &ignored) < 0)
+		return (uint32_t)s->cpu_count;
+	for (size_t cpu = 0; cpu < s->cpu_count; cpu++)
+		n += online[cpu];
+	return n;
+}
+
+static int set_map_sizes(struct sampler *s, struct err *e)
+{
+	uint32_t cpus = count_online(s), entries = cpus * LRU_ENTRIES_PER_CPU;
+	uint32_t ring = cpus > BIG_HOST_CPUS ? RING_BYTES_BIG : RING_BYTES;
+	uint32_t parked = MIN(MAX(entries, (uint32_t)PARKED_THREADS_MIN),
+			      (uint32_t)PARKED_THREADS_MAX);
+
+	s->bpf->rodata->ring_bytes = ring;
+	if (bpf_map__set_max_entries(s->bpf->maps.ring, ring) < 0 ||
+	    bpf_map__set_max_entries(s->bpf->maps.seen_processes,
+				     MAX(entries, (uint32_t)PROFILE_SEEN_MIN)) < 0 ||
+	    bpf_map__set_max_entries(s->bpf->maps.parked_threads, parked) < 0)
+		return err_sys(e, errno, "setting the size of BPF maps");
+	return 0;
+}
+
 static int load_programs(struct sampler *s, const struct sampler_config *config, struct err *e)
 {
-	uint32_t ring = s->cpu_count > BIG_HOST_CPUS ? RING_BYTES_BIG : RING_BYTES;
 	char release[65];
 
 	s->bpf = profile__open();
@@ -224,11 +257,9 @@ static int load_programs(struct sampler *s, const struct sampler_config *config,
 	s->bpf->rodata->self_tgid = config->skip_self ? (uint32_t)getpid() : 0;
 	s->bpf->rodata->pid_filter = config->pid_count > 0;
 	s->bpf->rodata->cgroup_count = (uint32_t)config->cgroup_count;
-	s->bpf->rodata->ring_bytes = ring;
 	s->bpf->rodata->off_cpu_min_ns = config->off_cpu_min_ns;
-	if (bpf_map__set_max_entries(s->bpf->maps.ring, ring) < 0 ||
-	    bpf_map__set_max_entries(s->bpf->maps.parked_threads, PARKED_THREADS) < 0)
-		return err_sys(e, errno, "setting the size of BPF maps");
+	if (set_map_sizes(s, e) < 0)
+		return -1;
 	// Since 5.15 there is a helper for the registers that a thread left user space with.
 	s->bpf->rodata->kernel_stack_bytes =
 		privilege_kernel_is(5, 15, release) ? 0 : KERNEL_STACK_BYTES;

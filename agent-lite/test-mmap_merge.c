@@ -147,6 +147,39 @@ static void what_waits_is_bounded(void **state)
 	assert_int_equal(next_time(30000), 30000);
 }
 
+/* Where programs start all the time, each look finds what is later than all that may be read. */
+static void what_always_waits_does_not_fill(void **state)
+{
+	uint64_t t = 1;
+
+	(void)state;
+	assert_true(put(0, t));
+	for (int turn = 0; turn < 40000; turn++) { // 4 MB
+		assert_true(put(0, t + 1) && put(0, t + 2));
+		mmap_merge_look(&merge);
+		assert_int_equal(next_time(t + 1), t);
+		assert_int_equal(next_time(t + 1), t + 1);
+		assert_int_equal(next_time(t + 1), 0);
+		t += 2;
+	}
+	assert_int_equal(merge.stats.lost + merge.stats.malformed, 0);
+}
+
+/* Hosts have hundreds of CPUs. */
+static void many_rings_hold_less_each(void **state)
+{
+	struct mmap_merge few, many;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_ok(mmap_merge_init(&few, 2, &e));
+	assert_ok(mmap_merge_init(&many, 256, &e));
+	assert_int_equal(few.held_max, MMAP_MERGE_HELD_MAX);
+	assert_true(256 * many.held_max <= MIB(32));
+	mmap_merge_deinit(&few);
+	mmap_merge_deinit(&many);
+}
+
 static void impossible_positions_are_a_loss(void **state)
 {
 	struct mmap_event ev = {0};
@@ -169,6 +202,8 @@ int main(void)
 		TEST(who_waits_is_known),
 		TEST(much_may_wait),
 		TEST(what_waits_is_bounded),
+		TEST(what_always_waits_does_not_fill),
+		TEST(many_rings_hold_less_each),
 		TEST(impossible_positions_are_a_loss),
 	};
 

@@ -356,6 +356,26 @@ static void a_file_with_another_build_id_is_passed_over(void **state)
 	assert_true(stats.files_other > 0);
 }
 
+/* Somebody maps a well-known library, puts a text in its place, and ends. */
+static void what_lies_in_its_place_does_not_stand_for_it(void **state)
+{
+	struct mmap_event ev = code_of(subject, PID, 0x5000000);
+	char text[128];
+
+	(void)state;
+	snprintf(text, sizeof(text), "%s/text", proc);
+	write_text(text, "no ELF file");
+	ev.path = str_from(text);
+	exec_event(PID, "x");
+	apply(ev);
+	exit_event(PID);
+	assert_true(frame_at(PID, 1, 0x5000100).module->by_offset); // by what the event told
+	ev = code_of(subject, CHILD, 0x5000000);
+	exec_event(CHILD, "x");
+	apply(ev);
+	assert_true(frame_at(CHILD, 1, 0x5000100).module->has_ident);
+}
+
 static void lost_events_are_made_up_for(void **state)
 {
 	(void)state;
@@ -411,6 +431,57 @@ static void forks_without_end_stay_bounded(void **state)
 	assert_true(ps.by_pid.n <= PROCESSES_MAX);
 }
 
+static size_t count_mappings(void)
+{
+	size_t pos = 0, n = 0;
+	struct str key;
+	void *value;
+
+	while (map_next(&ps.by_pid, &pos, &key, &value)) {
+		const struct process *p = value;
+
+		n += p->mappings.n + p->before.n;
+	}
+	return n;
+}
+
+/* Each child has all that its parent has, and one more. */
+static void mappings_without_end_stay_bounded(void **state)
+{
+	enum { MAPPINGS = 500, CHILDREN = 1500 };
+	size_t most = 0;
+
+	(void)state;
+	exec_event(PID, "x");
+	for (uint64_t i = 0; i < MAPPINGS; i++)
+		anon_event(PID, 0x10000 + 0x2000 * i, 0x1000);
+	for (uint32_t i = 1; i <= CHILDREN; i++) {
+		fork_event(PID + i - 1, PID + i);
+		anon_event(PID + i, 0x1000, 0x1000);
+		most = MAX(most, ps.mapping_count);
+	}
+	assert_true(most > PROCESSES_MAPPINGS_MAX / 2);
+	assert_true(most <= PROCESSES_MAPPINGS_MAX + 2 * MAPPINGS);
+	assert_int_equal(ps.mapping_count, count_mappings());
+	assert_true(ps.stats.evicted > 0);
+	for (uint32_t i = 1; i <= CHILDREN; i++)
+		exec_event(PID + i, "y");
+	clock_shift_ms(2000);
+	processes_reap(&ps); // what was before execve()
+	assert_int_equal(ps.mapping_count, 0);
+}
+
+static void a_child_of_very_many_mappings_has_none_yet(void **state)
+{
+	(void)state;
+	exec_event(PID, "x");
+	for (uint64_t i = 0; i < 1000; i++)
+		anon_event(PID, 0x10000 + 0x2000 * i, 0x1000);
+	fork_event(PID, CHILD);
+	assert_int_equal(processes_find(&ps, CHILD)->mappings.n, 0);
+	assert_false(processes_find(&ps, CHILD)->complete); // so /proc is read
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(int argc, char **argv)
@@ -425,10 +496,13 @@ int main(int argc, char **argv)
 		TEST(few_are_told_of_early),
 		TEST(a_rewritten_file_is_not_mistaken),
 		TEST(a_file_with_another_build_id_is_passed_over),
+		TEST(what_lies_in_its_place_does_not_stand_for_it),
 		TEST(lost_events_are_made_up_for),
 		TEST(an_orphan_is_named_by_its_parent),
 		TEST(old_events_do_not_undo_a_scan),
 		TEST(forks_without_end_stay_bounded),
+		TEST(mappings_without_end_stay_bounded),
+		TEST(a_child_of_very_many_mappings_has_none_yet),
 	};
 
 	BE_ELF_CHILD_IF_ASKED(argc, argv);

@@ -61,6 +61,66 @@ static void nothing_is_lost_over_many_turns(void **state)
 	}
 }
 
+/* One process with thousands of mappings, or thousands with one, must not be felt for ever. */
+static void what_was_taken_in_one_size_serves_in_all(void **state)
+{
+	uint32_t first;
+
+	(void)state;
+	slot_ranges_init(&r, 100);
+	for (int turn = 0; turn < 3; turn++) {
+		for (uint32_t i = 0; i < 100; i++)
+			take(1);
+		assert_false(slot_ranges_take(&r, 1, &first));
+		for (uint32_t i = 0; i < 100; i++)
+			slot_ranges_give(&r, i, 1);
+		slot_ranges_tick(&r);
+		slot_ranges_tick(&r);
+		assert_int_equal(take(64), 0);
+		assert_int_equal(take(20), 64);
+		assert_int_equal(take(4), 96);
+		assert_false(slot_ranges_take(&r, 1, &first));
+		slot_ranges_give(&r, 0, 64);
+		slot_ranges_give(&r, 64, 20);
+		slot_ranges_give(&r, 96, 4);
+		slot_ranges_tick(&r);
+		slot_ranges_tick(&r);
+	}
+}
+
+/* Against an array that says who has what. */
+static void any_order_will_do(void **state)
+{
+	static uint8_t owner[1024];
+	struct {
+		uint32_t first, n;
+	} held[64] = {{0}};
+	uint32_t seed = 1, taken = 0;
+
+	(void)state;
+	slot_ranges_init(&r, 1000);
+	memset(owner, 0, sizeof(owner));
+	for (int turn = 0; turn < 100000; turn++) {
+		seed = seed * 1664525 + 1013904223;
+		uint32_t at = seed >> 26, n = 1 + (seed >> 16 & 31);
+
+		if (held[at].n) {
+			memset(owner + held[at].first, 0, held[at].n);
+			slot_ranges_give(&r, held[at].first, held[at].n);
+			held[at].n = 0;
+		} else if (slot_ranges_take(&r, n, &held[at].first)) {
+			assert_true(held[at].first + n <= 1000);
+			for (uint32_t i = 0; i < n; i++)
+				assert_int_equal(owner[held[at].first + i]++, 0);
+			held[at].n = n;
+			taken++;
+		}
+		if (turn % 16 == 0)
+			slot_ranges_tick(&r);
+	}
+	assert_true(taken > 20000);
+}
+
 static void more_than_there_is_is_refused(void **state)
 {
 	uint32_t first;
@@ -79,6 +139,8 @@ int main(void)
 		cmocka_unit_test(ranges_do_not_overlap),
 		cmocka_unit_test(what_is_given_back_rests_for_two_ticks),
 		cmocka_unit_test(nothing_is_lost_over_many_turns),
+		cmocka_unit_test(what_was_taken_in_one_size_serves_in_all),
+		cmocka_unit_test(any_order_will_do),
 		cmocka_unit_test(more_than_there_is_is_refused),
 	};
 

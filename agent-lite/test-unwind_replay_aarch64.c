@@ -110,6 +110,22 @@ static void frames_may_have_no_record(void **state)
 	assert_walk(PROFILE_END_ROOT, expected, 4);
 }
 
+/* In the kernel the memory of one walk is that of the next. */
+static void nothing_is_left_of_the_walk_before(void **state)
+{
+	struct unwind_walk w;
+
+	(void)state;
+	memset(&w, 0xff, sizeof(w));
+	unwind_begin(&w, 5, 6);
+	assert_int_equal(w.first_mapping, 5);
+	assert_int_equal(w.mapping_count, 6);
+	assert_int_equal(w.count + w.table_steps + w.frame_pointer_steps, 0);
+	assert_int_equal(w.end, PROFILE_END_DEPTH);
+	assert_int_equal(w.doubtful, 0);
+	assert_true(w.at.start == w.at.end); // holds nothing
+}
+
 static void frame_records_are_followed(void **state)
 {
 	const uint64_t expected[] = {LIBRARY, LIBRARY + 16, LIBRARY + 32};
@@ -132,6 +148,7 @@ int main(void)
 		cmocka_unit_test(a_signal_may_strike_a_leaf),
 		cmocka_unit_test(frame_records_lie_at_the_bottom_of_large_frames),
 		cmocka_unit_test(frames_may_have_no_record),
+		cmocka_unit_test(nothing_is_left_of_the_walk_before),
 		cmocka_unit_test(frame_records_are_followed),
 	};
 

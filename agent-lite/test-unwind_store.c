@@ -175,6 +175,39 @@ static void mappings_are_published_with_their_tables(void **state)
 	assert_int_equal(stats().processes, 0);
 }
 
+/* The kernel is told of changes later than they happen, and walks by what it was told meanwhile. */
+static void a_table_stays_while_the_kernel_is_led_to_it(void **state)
+{
+	struct process p = make_process(100);
+	struct module *old, *new;
+	struct unwind_process entry;
+	uint32_t index;
+	const uint64_t *slots;
+	size_t n;
+
+	(void)state;
+	need_bpf();
+	old = module_new("/bin/old", &module->ident);
+	new = module_new("/bin/new", NULL);
+	add_table(old);
+	index = old->unwind.table;
+	items[0].module = old;
+	listener.changed(listener.ctx, &p);
+	items[0].module = module;
+	module_unref(old); // the mapping was replaced; the process has not been told of yet
+	slots = unwind_store_table(store, index, &n);
+	assert_non_null(slots);
+	assert_int_equal(slots[2], 0x5566);
+	add_table(new);
+	assert_int_not_equal(new->unwind.table, index);
+	listener.changed(listener.ctx, &p); // now it is
+	assert_true(is_published(PID, &entry));
+	assert_int_not_equal(mapping_at(entry.first_mapping).table, index);
+	assert_null(unwind_store_table(store, index, &n));
+	listener.forgotten(listener.ctx, &p);
+	module_unref(new);
+}
+
 static void what_did_not_change_is_not_written_again(void **state)
 {
 	struct process p = make_process(100);
@@ -236,6 +269,7 @@ int main(void)
 		cmocka_unit_test(a_table_lives_as_long_as_its_module),
 		cmocka_unit_test(a_file_without_rows_takes_no_table),
 		cmocka_unit_test(mappings_are_published_with_their_tables),
+		cmocka_unit_test(a_table_stays_while_the_kernel_is_led_to_it),
 		cmocka_unit_test(what_did_not_change_is_not_written_again),
 		cmocka_unit_test(a_reused_pid_keeps_its_new_entry),
 		cmocka_unit_test(too_many_processes_are_counted),

@@ -72,12 +72,11 @@ void unwind_replay(const struct unwind_replay *in, struct unwind_result *ret)
 			 .sp = in->copy->sp,
 			 .fp = in->copy->fp,
 			 .lr = in->copy->lr,
-			 .lr_known = UNWIND_AARCH64,
-			 .mapping_count = (uint32_t)in->mapping_count,
-			 .end = PROFILE_END_DEPTH},
+			 .lr_known = UNWIND_AARCH64},
 		.in = in,
 	};
 
+	unwind_begin(&n.walk, 0, (uint32_t)in->mapping_count);
 	while (!unwind_step(&n.walk, (__u64 *)ret->ips))
 		;
 	ret->count = n.walk.count;

@@ -16,6 +16,8 @@ struct table {
 	int fd;		 /* of the inner map */
 	size_t n;	 /* slots; 0: this index is free */
 	uint64_t *slots; /* shared with the kernel; NULL: not looked at, as mostly */
+	uint32_t published; /* mappings in the kernel's hands that lead here */
+	bool is_orphan;	    /* its module is gone */
 };
 
 struct unwind_store {
@@ -94,16 +96,28 @@ static bool find_free_index(struct unwind_store *s, uint32_t *ret)
 	return s->table_hint < UNWIND_TABLES_MAX;
 }
 
+static void drop_table(struct unwind_store *s, uint32_t index)
+{
+	struct table *t = &s->tables[index];
+
+	bpf_map_delete_elem(s->maps.tables, &index);
+	s->stats.tables--;
+	s->stats.slots -= t->n;
+	s->table_hint = MIN(s->table_hint, index);
+	close_table(t);
+}
+
+/*
+ * A process's mappings change here before the kernel is told: what it was told last may still lead to
+ * this table, whose index must not become another's until then.
+ */
 static void release_table(void *ctx, struct module *m)
 {
 	struct unwind_store *s = ctx;
-	struct table *t = &s->tables[m->unwind.table];
 
-	bpf_map_delete_elem(s->maps.tables, &m->unwind.table);
-	s->stats.tables--;
-	s->stats.slots -= t->n;
-	s->table_hint = MIN(s->table_hint, m->unwind.table);
-	close_table(t);
+	s->tables[m->unwind.table].is_orphan = true;
+	if (s->tables[m->unwind.table].published == 0)
+		drop_table(s, m->unwind.table);
 }
 
 bool unwind_store_add(void *ctx, struct module *m, const struct unwind_table *t,
@@ -175,10 +189,31 @@ static struct unwind_mapping describe(const struct mapping *m)
 	return u;
 }
 
+static void hold_tables(struct unwind_store *s, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		if (s->mappings[i].table != UNWIND_NO_TABLE)
+			s->tables[s->mappings[i].table].published++;
+	}
+}
+
+static void let_go_of_tables(struct unwind_store *s, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		uint32_t table = s->mappings[i].table;
+
+		if (table != UNWIND_NO_TABLE && --s->tables[table].published == 0 &&
+		    s->tables[table].is_orphan)
+			drop_table(s, table);
+	}
+}
+
+/* The kernel has another one now, or none. */
 static void forget_range(struct unwind_store *s, struct process *p)
 {
 	if (p->unwind_count == 0)
 		return;
+	let_go_of_tables(s, p->unwind_first, p->unwind_count);
 	slot_ranges_give(&s->ranges, p->unwind_first, p->unwind_count);
 	p->unwind_count = 0;
 	s->stats.processes--;
@@ -228,6 +263,7 @@ static void process_changed(void *ctx, struct process *p)
 		s->stats.processes_refused++;
 		return;
 	}
+	hold_tables(s, first, n);
 	forget_range(s, p);
 	p->unwind_first = first;
 	p->unwind_count = n;

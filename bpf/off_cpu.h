@@ -94,13 +94,15 @@ static __always_inline void take_back(struct task_struct *next)
 	if (!p)
 		return;
 	now = bpf_ktime_get_ns();
-	away = now - p->record.ktime_ns;
+	// On another CPU the clock may be a little behind.
+	away = now > p->record.ktime_ns ? now - p->record.ktime_ns : 0;
 	if (away > OFF_CPU_AWAY_MAX_NS)
 		away = OFF_CPU_AWAY_MAX_NS;
 	if (away >= off_cpu_min_ns && p->thread_start_ns == BPF_CORE_READ(next, start_boottime)) {
 		p->record.ktime_ns = now;
 		p->record.weight_ns = (away * p->inverse) >> 8;
-		p->record.count = (p->inverse + 128) >> 8;
+		// Rounded up as often as its fraction says, so that sums come right.
+		p->record.count = (p->inverse + (bpf_get_prandom_u32() & 255)) >> 8;
 		send_parked(p);
 	}
 	bpf_map_delete_elem(&parked_threads, &tid);

@@ -18,8 +18,6 @@
 #include "bpf/registers.h"
 
 enum {
-	/* A power of two >= 2 * PROFILE_DEPTH, so that masks bound it. */
-	IP_SLOTS = 256,
 	/* Kernel frames, then the copy. */
 	PAYLOAD_WORDS = 128 + PROFILE_COPY_HEAD + PROFILE_COPY_WORDS,
 };
@@ -40,6 +38,7 @@ struct seen {
 	__u64 start_ns;
 	__u64 exec_id;
 	__u32 copies;
+	__u32 reserved; /* named, so that it is set: before 6.3 no byte of a value may be left as it was */
 };
 
 struct {
@@ -63,7 +62,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, PROFILE_SEEN_MAX);
+	__uint(max_entries, PROFILE_SEEN_MIN);
 	__type(key, __u32);
 	__type(value, struct seen);
 } seen_processes SEC(".maps");
@@ -132,20 +131,12 @@ static __always_inline int begin_walk(struct scratch *s)
 {
 	const struct unwind_process *p;
 	struct profile_record *r = &s->record;
-	struct unwind_walk *w = &s->walk;
 
 	r->why = PROFILE_END_NO_PROCESS;
 	p = bpf_map_lookup_elem(&unwind_processes, &r->tgid);
 	if (!p || (p->start_ns && (p->start_ns != r->start_ns || p->exec_id != r->exec_id)))
 		return -1;
-	w->first_mapping = p->first_mapping;
-	w->mapping_count = p->mapping_count;
-	w->at.start = 0;
-	w->at.end = 0;
-	w->count = 0;
-	w->end = PROFILE_END_DEPTH;
-	w->table_steps = 0;
-	w->frame_pointer_steps = 0;
+	unwind_begin(&s->walk, p->first_mapping, p->mapping_count);
 	return 0;
 }
 
@@ -228,7 +219,7 @@ static __always_inline struct seen *see(const struct profile_record *r, int *is_
 
 	*is_new = !known || known->start_ns != r->start_ns || known->exec_id != r->exec_id;
 	if (*is_new) {
-		struct seen now = {r->start_ns, r->exec_id, 0};
+		struct seen now = {r->start_ns, r->exec_id, 0, 0};
 
 		bpf_map_update_elem(&seen_processes, &r->tgid, &now, BPF_ANY);
 		known = bpf_map_lookup_elem(&seen_processes, &r->tgid);

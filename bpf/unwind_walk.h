@@ -48,6 +48,20 @@ struct unwind_walk {
 	struct unwind_mapping at; /* where the last frame was: likely where the next one is */
 };
 
+/* Its registers have been taken. Nothing may be left of the walk before, which took the same memory. */
+UNWIND_INLINE void unwind_begin(struct unwind_walk *w, __u32 first_mapping, __u32 mapping_count)
+{
+	w->count = 0;
+	w->end = PROFILE_END_DEPTH;
+	w->first_mapping = first_mapping;
+	w->mapping_count = mapping_count;
+	w->table_steps = 0;
+	w->frame_pointer_steps = 0;
+	w->doubtful = 0;
+	w->at.start = 0;
+	w->at.end = 0;
+}
+
 UNWIND_INLINE int unwind_stop(struct unwind_walk *w, enum profile_end end)
 {
 	w->end = end;
