@@ -3,15 +3,15 @@
 
 #include "agent-lite/agent_metrics.h"
 #include "agent-lite/collector.h"
-#include "agent-lite/giver.h"
-#include "agent-lite/jitter.h"
+#include "agent-lite/give/giver.h"
+#include "agent-lite/ship/jitter.h"
 #include "agent-lite/metrics_server.h"
-#include "agent-lite/mmap_events.h"
-#include "agent-lite/process_open.h"
-#include "agent-lite/rights.h"
-#include "agent-lite/sampler.h"
-#include "agent-lite/sink.h"
-#include "agent-lite/timeline.h"
+#include "agent-lite/sample/mmap_events.h"
+#include "agent-lite/process/process_open.h"
+#include "agent-lite/rights/rights.h"
+#include "agent-lite/sample/sampler.h"
+#include "agent-lite/ship/sink.h"
+#include "agent-lite/sample/timeline.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -71,7 +71,7 @@ static int open_sink(struct agent *a, struct err *e)
 {
 	struct sink_config config;
 
-	sink_config_of(a->options, &config);
+	options_sink(a->options, &config);
 	return sink_open(&a->sink, &config, e);
 }
 
