@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0) */
 /*
  * Unwind tables as the walker in the kernel reads them. A table is one array of 64-bit slots, made
- * of one file's .eh_frame by the agent's sandboxed child (agent-lite/unwind_table.h):
+ * of one file's .eh_frame by the agent's sandboxed child (agent-lite/elf/unwind_table.h):
  *
  *   slot 0 .. pages-1            one struct unwind_page for each UNWIND_PAGE_SIZE bytes of code
  *   slot pages .. pages+rows-1   struct unwind_row, ascending by pc
