@@ -351,13 +351,16 @@ static enum err_kind kind_of_status(long status)
 	return status >= 500 ? ERR_UNAVAILABLE : ERR_BAD_REQUEST;
 }
 
-// RFC 9457, with our own member "code". Members that are absent stay empty.
+// RFC 9457, with our own member "code"; or connectrpc.com/docs/protocol "Unary
+// (Request-Response RPCs)", which says "message". Members that are absent stay empty.
 static enum err_kind read_problem(const json_t *problem, enum err_kind by_status, struct str *detail)
 {
 	struct str code = json_get_str(problem, "code");
 	enum err_kind kind = err_kind_from_code(code.p);
 
 	*detail = json_get_str(problem, "detail");
+	if (!detail->n)
+		*detail = json_get_str(problem, "message");
 	if (!detail->n)
 		*detail = json_get_str(problem, "title");
 	// An unknown code says less than the status.

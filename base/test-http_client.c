@@ -329,6 +329,9 @@ static void statuses_become_errors(void **state)
 	check_status(500, problem, "{\"code\":\"internal\",\"title\":\"Oops\"}", ERR_INTERNAL,
 		     "HTTP 500: Oops");
 	check_status(409, problem, "{\"code\":\"from the future\"}", ERR_CONFLICT, "HTTP 409");
+	check_status(401, "application/json",
+		     "{\"code\":\"unauthenticated\",\"message\":\"no such token\"}",
+		     ERR_UNAUTHORIZED, "HTTP 401: no such token");
 	check_status(404, problem, "not json", ERR_NOT_FOUND, "http://h/x: HTTP 404");
 	check_status(401, "text/html", "", ERR_UNAUTHORIZED, "HTTP 401");
 	check_status(403, "", "", ERR_FORBIDDEN, "HTTP 403");
