@@ -407,11 +407,25 @@ static void *run(void *arg)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* A scheme that we speak, and a host. */
+static bool is_web_url(const char *url)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+
+	for (size_t i = 0; i < countof(schemes); i++) {
+		size_t n = strlen(schemes[i]);
+
+		if (strncmp(url, schemes[i], n) == 0)
+			return !memchr("/:?#", url[n], 5); // nor the end
+	}
+	return false;
+}
+
 static int set_url(struct pusher *p, const char *server, struct err *e)
 {
 	struct str s = str_from(server);
 
-	if (!str_has_prefix(s, STR("http://")) && !str_has_prefix(s, STR("https://")))
+	if (!is_web_url(server))
 		return err_set(e, ERR_USAGE,
 			       "--server %s: give it as http://HOST:PORT or https://…", server);
 	while (str_has_suffix(s, STR("/")))

@@ -491,15 +491,20 @@ static void the_queue_is_bounded_in_bytes(void **state)
 
 static void mistakes_are_named(void **state)
 {
-	const struct pusher_config scheme = {.server = "ftp://x"};
+	static const char *const servers[] = {"ftp://x", "x:8002", "http://", "https:///x",
+					      "http://:80"};
 	const struct pusher_config token = {.server = "http://x",
 					    .token_file = "/nonexistent/token"};
 	struct pusher *p;
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(pusher_new(&scheme, &p, &e), -1);
-	assert_err(&e, ERR_USAGE, "ftp://x");
+	for (size_t i = 0; i < countof(servers); i++) {
+		const struct pusher_config config = {.server = servers[i]};
+
+		assert_int_equal(pusher_new(&config, &p, &e), -1);
+		assert_err(&e, ERR_USAGE, servers[i]);
+	}
 	assert_int_equal(pusher_new(&token, &p, &e), -1);
 	assert_err(&e, ERR_NOT_FOUND, "--token-file");
 }
