@@ -251,6 +251,8 @@ static int check_rule(const struct rule *rule, struct err *e)
 {
 	bool of_values = rule->action <= DROP;
 
+	if (rule->action == REPLACE && !rule->target[0])
+		return err_set(e, ERR_CONFIG, "replace needs target_label");
 	if (rule->action == REPLACE && !label_name_is_valid(str_from(rule->target)))
 		return err_set(e, ERR_CONFIG, "target_label '%s' is no label name", rule->target);
 	if (of_values && rule->action != REPLACE && rule->source_count == 0)
@@ -300,6 +302,9 @@ int relabel_parse(struct str text, struct relabel **ret, struct err *e)
 	if (!r)
 		return err_nomem(e);
 	if (json_parse(text, &list, e) < 0) {
+		// Ours is a file of the user's, not a request's body.
+		if (e && e->kind != ERR_NOMEM)
+			e->kind = ERR_CONFIG;
 		relabel_free(r);
 		return -1;
 	}

@@ -28,7 +28,7 @@ enum {
 
 struct relabel;
 
-/* ERR_CONFIG naming the rule (from 1) and what is wrong with it. */
+/* ERR_CONFIG naming the rule (from 1), or the place in the JSON, and what is wrong with it. */
 int relabel_parse(struct str text, struct relabel **ret, struct err *e) MUST_CHECK;
 int relabel_read(const char *path, struct relabel **ret, struct err *e) MUST_CHECK;
 void relabel_free(struct relabel *r); /* accepts NULL */

@@ -123,6 +123,8 @@ static void mistakes_name_the_rule(void **state)
 	static const struct {
 		const char *json, *says;
 	} bad[] = {
+		{"", "JSON line 1"},
+		{"[{]", "JSON line 1, column 3"},
 		{"{}", "not a list"},
 		{"[7]", "rule 1: not an object"},
 		{"[{\"target_label\":\"a\"},{\"action\":\"hashmod\"}]", "rule 2: action 'hashmod'"},
@@ -130,7 +132,8 @@ static void mistakes_name_the_rule(void **state)
 		{"[{\"source_labels\":\"a\",\"target_label\":\"b\"}]", "must be a list"},
 		{"[{\"source_labels\":[\"a-b\"],\"target_label\":\"b\"}]", "'a-b' is no label name"},
 		{"[{\"source_labels\":[1],\"target_label\":\"b\"}]", "is no label name"},
-		{"[{\"source_labels\":[\"a\"]}]", "target_label '' is no label name"},
+		{"[{\"source_labels\":[\"a\"]}]", "rule 1: replace needs target_label"},
+		{"[{\"target_label\":\"a-b\"}]", "target_label 'a-b' is no label name"},
 		{"[{\"action\":\"drop\"}]", "drop needs source_labels"},
 		{"[{\"target_label\":\"a\",\"regex\":7}]", "regex must be a text"},
 		{"[{\"target_label\":\"a\",\"regex\":\"(\"}]", "regex '('"},
