@@ -140,7 +140,7 @@ static const struct flow {
 	{N(tables.tables), &tables, 0},
 	{N(tables.slots), &table_rows, 0},
 	{N(tables.processes), &table_processes, 0},
-	{N(tables.tables_refused), &refused, 0},
+	{N(modules.tables_refused), &refused, 0},
 	{N(tables.processes_refused), &refused, 1},
 	{N(given.questions), &given, 0},
 	{N(given.files), &given, 1},

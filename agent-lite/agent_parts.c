@@ -2,7 +2,7 @@
 #include "agent-lite/agent_parts.h"
 
 #include "agent-lite/agent_metrics.h"
-#include "agent-lite/rights.h"
+#include "agent-lite/rights/rights.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@ static int open_sink(struct agent *a, struct err *e)
 {
 	struct sink_config config;
 
-	sink_config_of(a->options, &config);
+	options_sink(a->options, &config);
 	return sink_open(&a->sink, &config, e);
 }
 

@@ -66,7 +66,7 @@ static void log_stacks(const struct agent *a, const struct agent_numbers *n)
 	    {"no_process", LOG_U(ends[PROFILE_END_NO_PROCESS])},
 	    {"cut", LOG_U(n->collector.cut)}, {"copies", LOG_U(n->collector.copies)},
 	    {"tables", LOG_U(t->tables)}, {"slots", LOG_U(t->slots)},
-	    {"tables_refused", LOG_U(t->tables_refused)}, {"processes", LOG_U(t->processes)},
+	    {"tables_refused", LOG_U(n->modules.tables_refused)}, {"processes", LOG_U(t->processes)},
 	    {"processes_refused", LOG_U(t->processes_refused)});
 }
 

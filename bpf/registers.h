@@ -84,9 +84,14 @@ static __always_inline int take_task_registers(struct unwind_walk *w)
 
 static __always_inline int is_kernel_thread(void)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task;
 
-	return (BPF_CORE_READ(task, flags) & PF_KTHREAD) != 0;
+	if (kernel_stack_bytes) {
+		task = (struct task_struct *)bpf_get_current_task();
+		return (BPF_CORE_READ(task, flags) & PF_KTHREAD) != 0;
+	}
+	task = (struct task_struct *)bpf_get_current_task_btf();
+	return (task->flags & PF_KTHREAD) != 0;
 }
 
 #endif

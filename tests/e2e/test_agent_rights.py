@@ -58,7 +58,7 @@ def sees_and_may(case, prefix, uid):
     os.chmod(victim, 0o700)
     case.spawn(victim, 30 * SLOW, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wanted = re.search(r"Build ID: ([0-9a-f]+)", subprocess.run(["readelf", "-n", victim], capture_output=True, text=True, check=True).stdout)[1]
-    agent = case.spawn(*prefix, copy, "--server", receiver.url, "--hz", "49", "--interval", "1s", "--metrics", "127.0.0.1:0",
+    agent = case.spawn(*prefix, copy, "--server", receiver.url, "--hz", "49", "--interval", "1s", "--metrics", "127.0.0.1:0", "--upload",
                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: wanted in build_ids(receiver) or agent.poll() is not None, what="the victim's build-ID")
     if agent.poll() is not None:
@@ -78,6 +78,7 @@ def sees_and_may(case, prefix, uid):
     assert int(main_thread["CapEff"], 16) == SIX_MASK, main_thread["CapEff"]
     assert int(next(t for t in threads if t["Name"] == "push")["CapEff"], 16) == 1 << SIX["dac_read_search"]
     assert int(next(t for t in threads if t["Name"] == "metrics")["CapEff"], 16) == 0
+    assert int(next(t for t in threads if t["Name"] == "giver")["CapEff"], 16) == 1 << SIX["dac_read_search"] | 1 << SIX["syslog"]
     assert readers, "there is no ELF reader"
     for one in readers:
         assert int(one["CapPrm"], 16) == 0 and int(one["CapAmb"], 16) == 0 and one["Seccomp"] == "2", one

@@ -6,7 +6,7 @@
 #ifndef TESTS_REPLAY_H
 #define TESTS_REPLAY_H
 
-#include "agent-lite/unwind_replay.h"
+#include "agent-lite/sample/unwind_replay.h"
 #include "base/testing.h"
 
 #define PROGRAM 0x555555554000u
@@ -23,7 +23,7 @@ static const struct unwind_mapping replay_mappings[] = {
 static uint64_t replay_copy[PROFILE_COPY_HEAD + REPLAY_WORDS];
 static struct unwind_result replay_result;
 
-static const uint64_t *replay_table(const void *ctx, uint32_t table, size_t *ret_n)
+static const uint64_t *replay_table(void *ctx, uint32_t table, size_t *ret_n)
 {
 	(void)ctx;
 	*ret_n = countof(replay_slots);
