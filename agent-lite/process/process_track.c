@@ -202,7 +202,7 @@ int processes_apply(struct processes *ps, const struct mmap_event *ev, struct er
 	case MMAP_EVENT_FORK:
 		return apply_fork(ps, ev, e);
 	case MMAP_EVENT_LOST:
-		ps->doubt_ns = ev->time_ns;
+		ps->doubt_ns = MAX(ps->doubt_ns, ev->time_ns);
 		return 0;
 	default:
 		break;
