@@ -95,6 +95,21 @@ static void frame_records_lie_at_the_bottom_of_large_frames(void **state)
 	assert_walk(PROFILE_END_ROOT, expected, 3);
 }
 
+static void frames_may_have_no_record(void **state)
+{
+	const uint64_t expected[] = {at(BOTTOM_LR), at(APART + 4), at(FRAMED + 8), at(START + 8)};
+
+	(void)state;
+	replay_registers(at(BOTTOM_LR), STACK, 0x99, 0);
+	replay_put(STACK + 16, at(APART + 4));
+	replay_put(STACK + 4096, STACK + 4096 + 32);
+	replay_put(STACK + 4096 + 8, at(BOTTOM));
+	replay_put(STACK + 4096 + 16, at(FRAMED + 8));
+	replay_put(STACK + 4096 + 40, at(START + 8));
+	replay(1024);
+	assert_walk(PROFILE_END_ROOT, expected, 4);
+}
+
 /* In the kernel the memory of one walk is that of the next. */
 static void nothing_is_left_of_the_walk_before(void **state)
 {
@@ -109,21 +124,6 @@ static void nothing_is_left_of_the_walk_before(void **state)
 	assert_int_equal(w.end, PROFILE_END_DEPTH);
 	assert_int_equal(w.doubtful, 0);
 	assert_true(w.at.start == w.at.end); // holds nothing
-}
-
-static void frames_may_have_no_record(void **state)
-{
-	const uint64_t expected[] = {at(BOTTOM_LR), at(APART + 4), at(FRAMED + 8), at(START + 8)};
-
-	(void)state;
-	replay_registers(at(BOTTOM_LR), STACK, 0x99, 0);
-	replay_put(STACK + 16, at(APART + 4));
-	replay_put(STACK + 4096, STACK + 4096 + 32);
-	replay_put(STACK + 4096 + 8, at(BOTTOM));
-	replay_put(STACK + 4096 + 16, at(FRAMED + 8));
-	replay_put(STACK + 4096 + 40, at(START + 8));
-	replay(1024);
-	assert_walk(PROFILE_END_ROOT, expected, 4);
 }
 
 static void frame_records_are_followed(void **state)
@@ -147,8 +147,8 @@ int main(void)
 		cmocka_unit_test(the_link_register_serves_nobody_else),
 		cmocka_unit_test(a_signal_may_strike_a_leaf),
 		cmocka_unit_test(frame_records_lie_at_the_bottom_of_large_frames),
-		cmocka_unit_test(nothing_is_left_of_the_walk_before),
 		cmocka_unit_test(frames_may_have_no_record),
+		cmocka_unit_test(nothing_is_left_of_the_walk_before),
 		cmocka_unit_test(frame_records_are_followed),
 	};
 
