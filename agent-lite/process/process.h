@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The processes of this host that samples or events (mmap_events.h) told of: for each its
- * executable mappings with their modules, its name and its container. A process image is named by
+ * executable mappings with their modules, and its name. A process image is named by
  * (pid, start time, exec count), so neither a reused PID nor an execve() can lend one program's
  * mappings to another.
  *
