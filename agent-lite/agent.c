@@ -3,8 +3,8 @@
 
 #include "agent-lite/agent_parts.h"
 #include "agent-lite/agent_report.h"
-#include "agent-lite/ship/jitter.h"
 #include "agent-lite/process/process_open.h"
+#include "agent-lite/ship/jitter.h"
 #include "base/clock.h"
 #include "base/log.h"
 

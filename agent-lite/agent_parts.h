@@ -10,11 +10,11 @@
 #include "agent-lite/collector.h"
 #include "agent-lite/give/giver.h"
 #include "agent-lite/metrics_server.h"
-#include "agent-lite/sample/mmap_events.h"
 #include "agent-lite/options.h"
+#include "agent-lite/sample/mmap_events.h"
 #include "agent-lite/sample/sampler.h"
-#include "agent-lite/ship/sink.h"
 #include "agent-lite/sample/timeline.h"
+#include "agent-lite/ship/sink.h"
 
 struct agent {
 	const struct options *options; /* borrowed */

@@ -2,6 +2,7 @@
 #include "agent-lite/process/mmap_merge.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <linux/perf_event.h>
@@ -183,13 +184,16 @@ static struct mmap_merge_ring *earliest(struct mmap_merge *m)
 	return first;
 }
 
-/* What was lost with a ring is told like what was lost because it was full. */
-static bool next_loss(struct mmap_merge *m, uint64_t time_ns, struct mmap_event *ret)
+/*
+ * What was lost with a ring is told like what was lost because it was full: at once, for nothing that
+ * was known before is sure from now on.
+ */
+static bool next_loss(struct mmap_merge *m, struct mmap_event *ret)
 {
 	if (m->lost_unsaid == 0)
 		return false;
 	*ret = (struct mmap_event){
-		.kind = MMAP_EVENT_LOST, .time_ns = time_ns, .lost = m->lost_unsaid};
+		.kind = MMAP_EVENT_LOST, .time_ns = clock_mono_ns(), .lost = m->lost_unsaid};
 	m->lost_unsaid = 0;
 	m->stats.lost += ret->lost;
 	return true;
@@ -200,7 +204,7 @@ bool mmap_merge_next(struct mmap_merge *m, uint64_t until_ns, struct mmap_event 
 	struct mmap_merge_ring *r = earliest(m);
 
 	if (!r || r->next.time_ns > until_ns)
-		return next_loss(m, until_ns, ret);
+		return next_loss(m, ret);
 	*ret = r->next;
 	r->has_next = false;
 	m->stats.events++;

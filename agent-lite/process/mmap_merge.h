@@ -44,7 +44,7 @@ void mmap_merge_close(struct mmap_merge *m, size_t place);
 void mmap_merge_look(struct mmap_merge *m);
 /*
  * The earliest of the events that were noticed, unless it is later than until_ns; false when there
- * is none. The path is borrowed: valid until the next call of any function here.
+ * is none. What was lost here is an event, too: of now, whatever until_ns is. The path is borrowed: valid until the next call of any function here.
  */
 bool mmap_merge_next(struct mmap_merge *m, uint64_t until_ns, struct mmap_event *ret);
 /* Of pids[0 .. n), ascending, marks in told[] those that such an event which waits tells of. */

@@ -3,6 +3,7 @@
 
 #include "agent-lite/elf/elf_child.h"
 #include "agent-lite/process/regular_file.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -14,6 +15,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+enum { NO_ROOM_MS = 10 * 1000 };
+
 #define FIRST_64BIT_ADDRESS (UINT64_C(1) << 32)
 
 struct module_cache {
@@ -23,6 +26,7 @@ struct module_cache {
 	struct elf_child *reader;
 	module_table_fn *take_table; /* NULL: nobody wants any */
 	void *take_table_ctx;
+	uint64_t no_room_until_ms; /* all tables were in use: they will be for a while */
 	struct module_cache_stats stats;
 };
 
@@ -177,11 +181,17 @@ static void evict_unused(struct module_cache *c)
 static void give_table(struct module_cache *c, struct module *m, const struct unwind_table *t,
 		       const uint64_t *slots)
 {
+	uint64_t now = clock_mono_ms();
+
 	if (c->take_table(c->take_table_ctx, m, t, slots))
 		return;
-	evict_unused(c);
-	if (!c->take_table(c->take_table_ctx, m, t, slots))
-		c->stats.tables_refused++;
+	if (now >= c->no_room_until_ms) {
+		evict_unused(c);
+		if (c->take_table(c->take_table_ctx, m, t, slots))
+			return;
+		c->no_room_until_ms = now + NO_ROOM_MS;
+	}
+	c->stats.tables_refused++;
 }
 
 /* Without one its frames are left by frame pointer. */

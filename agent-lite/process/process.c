@@ -17,6 +17,7 @@ enum {
 	RESCAN_TRACKED_FACTOR = 10,
 	EXITED_MS = 2000, // two ticks: samples come later than events
 	BEFORE_MS = 1000,
+	TELL_PAUSE_MAX_MS = 2000,
 };
 
 #define NS_PER_MS 1000000u
@@ -40,7 +41,15 @@ void process_count_mappings(struct processes *ps, struct process *p)
 
 void process_tell(struct processes *ps, struct process *p)
 {
+	uint64_t now = clock_mono_ms();
+	// A millisecond for each mapping: what rests in the kernel (slot_ranges.h) is bounded so.
+	uint64_t pause_ms = MIN((uint64_t)p->mappings.n, (uint64_t)TELL_PAUSE_MAX_MS);
+
+	p->tell_late = p->told && now - p->told_ms < pause_ms;
+	if (p->tell_late)
+		return;
 	p->told = true;
+	p->told_ms = now;
 	if (ps->listener.changed)
 		ps->listener.changed(ps->listener.ctx, p);
 }
@@ -49,7 +58,7 @@ void process_untell(struct processes *ps, struct process *p)
 {
 	if (p->told && ps->listener.forgotten)
 		ps->listener.forgotten(ps->listener.ctx, p);
-	p->told = false;
+	p->told = p->tell_late = false;
 }
 
 static void forget(struct processes *ps, struct process *p)
@@ -318,7 +327,7 @@ static bool is_scan_due(const struct processes *ps, const struct process *p)
 /* All modules are there after, and the listener knows. */
 static int settle(struct processes *ps, struct process *p, struct err *e)
 {
-	if (p->unresolved || (!p->told && !p->gone))
+	if (p->unresolved || p->tell_late || (!p->told && !p->gone))
 		return process_resolve(ps, p, e);
 	return 0;
 }

@@ -51,8 +51,10 @@ struct process {
 	bool unresolved; /* modules are missing or guessed, or the listener is not told yet */
 	bool touched;	 /* waits for processes_settle() */
 	bool told;	 /* the listener has its mappings */
+	bool tell_late;	 /* but not the last change: it was too soon, or there were too many others */
 	uint64_t born_ns;  /* CLOCK_MONOTONIC, of the fork; 0: not known */
 	uint64_t known_ns; /* since when events tell of it */
+	uint64_t told_ms;
 	uint64_t exec_ms;  /* when `before` was replaced */
 	uint64_t exit_ms;  /* 0: none was told of */
 	uint64_t scanned_ns; /* 0: never */
@@ -152,7 +154,11 @@ void processes_make_room(struct processes *ps);
 void process_count_mappings(struct processes *ps, struct process *p);
 /* An empty one in place of the one with that PID. */
 int processes_add(struct processes *ps, uint64_t pid, struct process **ret, struct err *e) MUST_CHECK;
-/* Tells the listener what p maps now, or that what it has is void. */
+/*
+ * Tells the listener what p maps now, or that what it has is void. Who maps much and changes it all
+ * the time would take much of what the listener has for all: that is told of the later the more it
+ * is (p->tell_late).
+ */
 void process_tell(struct processes *ps, struct process *p);
 void process_untell(struct processes *ps, struct process *p);
 

@@ -23,25 +23,42 @@ static bool may_tell_early(struct processes *ps)
 	return ps->early_count++ < PROCESS_EARLY_PER_SECOND;
 }
 
-static void settle(struct processes *ps, struct process *p)
+/* True: it is to be told later, be it sampled or not. */
+static bool settle(struct processes *ps, struct process *p)
 {
-	p->touched = false;
+	p->touched = p->tell_late = false;
 	if (p->exit_ms || p->unresolved || !p->complete)
-		return;
-	if (!p->sampled && !may_tell_early(ps))
-		return;
+		return false;
+	if (!p->sampled && !may_tell_early(ps)) {
+		p->tell_late = p->told;
+		return false;
+	}
 	ps->stats.early += !p->sampled;
 	process_tell(ps, p);
+	return p->tell_late;
 }
 
 void processes_settle(struct processes *ps)
 {
+	size_t kept = 0;
+
 	for (size_t i = 0; i < ps->touched_count; i++) {
 		struct process *p = processes_find(ps, ps->touched[i]);
 
-		if (p && p->touched)
-			settle(ps, p);
+		if (!p || !p->touched || !settle(ps, p))
+			continue;
+		p->touched = true;
+		ps->touched[kept++] = ps->touched[i];
 	}
+	ps->touched_count = kept;
+}
+
+/* Those that still wait are told of when they are sampled. */
+static void forget_touched(struct processes *ps)
+{
+	processes_settle(ps);
+	for (size_t i = 0; i < ps->touched_count; i++)
+		processes_find(ps, ps->touched[i])->touched = false;
 	ps->touched_count = 0;
 }
 
@@ -51,7 +68,7 @@ static int touch(struct processes *ps, struct process *p, struct err *e)
 	if (p->touched)
 		return 0;
 	if (ps->touched_count >= TOUCHED_MAX)
-		processes_settle(ps);
+		forget_touched(ps);
 	if (mem_grow(&ps->touched, &ps->touched_cap, ps->touched_count + 1, sizeof(*ps->touched),
 		     TOUCHED_MAX) < 0)
 		return err_nomem(e);
@@ -185,7 +202,7 @@ int processes_apply(struct processes *ps, const struct mmap_event *ev, struct er
 	case MMAP_EVENT_FORK:
 		return apply_fork(ps, ev, e);
 	case MMAP_EVENT_LOST:
-		ps->doubt_ns = ev->time_ns;
+		ps->doubt_ns = MAX(ps->doubt_ns, ev->time_ns);
 		return 0;
 	default:
 		break;

@@ -2,6 +2,7 @@
 #include "agent-lite/process/mmap_merge.h"
 
 #include "agent-lite/process/testing_ring.h"
+#include "base/clock.h"
 #include "base/testing.h"
 
 static struct mmap_merge merge;
@@ -180,6 +181,21 @@ static void many_rings_hold_less_each(void **state)
 	mmap_merge_deinit(&many);
 }
 
+/* It may have told of anything until now, also where less than that is asked for. */
+static void a_loss_is_of_now(void **state)
+{
+	uint64_t begin = clock_mono_ns();
+	struct mmap_event ev = {0};
+
+	(void)state;
+	rings[0].page.data_head = MIB(1);
+	mmap_merge_look(&merge);
+	assert_true(mmap_merge_next(&merge, 0, &ev));
+	assert_int_equal(ev.kind, MMAP_EVENT_LOST);
+	assert_true(ev.time_ns >= begin);
+	assert_false(mmap_merge_next(&merge, 0, &ev));
+}
+
 static void impossible_positions_are_a_loss(void **state)
 {
 	struct mmap_event ev = {0};
@@ -204,6 +220,7 @@ int main(void)
 		TEST(what_waits_is_bounded),
 		TEST(what_always_waits_does_not_fill),
 		TEST(many_rings_hold_less_each),
+		TEST(a_loss_is_of_now),
 		TEST(impossible_positions_are_a_loss),
 	};
 

@@ -4,6 +4,7 @@
 
 #include "agent-lite/elf/testing.h"
 #include "agent-lite/process/regular_file.h"
+#include "base/clock.h"
 
 static unsigned room, released;
 
@@ -87,11 +88,48 @@ static void unused_tables_make_room(void **state)
 	assert_int_equal(released, 3);
 }
 
+static uint64_t evictions(const struct module_cache *cache)
+{
+	struct module_cache_stats stats;
+
+	module_cache_stats(cache, &stats);
+	return stats.evictions;
+}
+
+/* What is forgotten is read again when it comes back: not for each file that finds no room. */
+static void vain_evictions_are_seldom(void **state)
+{
+	static const char *const paths[] = {"/bin/sh", "/bin/ls", "/bin/cat", "/bin/mv"};
+	struct module *used[countof(paths)];
+	struct module_cache *cache;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_ok(module_cache_new(NULL, &cache, &e));
+	room = 2;
+	module_cache_set_tables(cache, take_one, NULL);
+	for (size_t i = 0; i < 3; i++)
+		used[i] = get(cache, paths[i]);
+	assert_int_equal(evictions(cache), 1);
+	used[3] = get(cache, paths[3]);
+	assert_int_equal(evictions(cache), 1);
+	module_unref(used[0]);
+	module_unref(used[3]);
+	clock_shift_ms(60 * 1000);
+	used[0] = get(cache, "/bin/cp"); // there is some now
+	assert_int_equal(evictions(cache), 2);
+	assert_non_null(used[0]->unwind.release);
+	for (size_t i = 0; i < 3; i++)
+		module_unref(used[i]);
+	module_cache_free(cache);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_is_read_once),
 		cmocka_unit_test(unused_tables_make_room),
+		cmocka_unit_test(vain_evictions_are_seldom),
 	};
 
 	BE_ELF_CHILD_IF_ASKED(argc, argv);

@@ -106,13 +106,16 @@ static uint64_t bytes_kept(void)
 
 static void a_second_reads_so_much(void **state)
 {
+	const unsigned in_a_second = PROCESS_JIT_READ_PER_SECOND / (3700 * 1000) + 1;
+	uint64_t begin = clock_mono_ms() / 1000, seconds;
 	unsigned first;
 
 	(void)state;
 	first = named();
-	assert_in_range(first, 2, 7); // three, or those of two seconds, or of three
+	seconds = clock_mono_ms() / 1000 - begin + 1; // many, on a slow machine
+	assert_in_range(first, 1, in_a_second * seconds);
 	clock_shift_ms(1000);
-	assert_true(named() > first);
+	assert_true(named() > first || first == PROCESSES);
 }
 
 static void all_keep_so_much(void **state)

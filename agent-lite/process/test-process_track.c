@@ -305,6 +305,51 @@ static void few_are_told_of_early(void **state)
 	assert_int_equal(heard.changed, PROCESS_EARLY_PER_SECOND + 1);
 }
 
+/* Each time takes room in the kernel, which all share. */
+static void who_changes_much_is_told_of_seldom(void **state)
+{
+	enum { MAPPINGS = 400 };
+
+	(void)state;
+	exec_event(PID, "x");
+	for (uint64_t i = 0; i < MAPPINGS; i++)
+		anon_event(PID, 0x10000 + 0x2000 * i, 0x1000);
+	processes_settle(&ps);
+	assert_int_equal(heard.changed, 1);
+	for (uint64_t i = 0; i < 100; i++) {
+		anon_event(PID, 0x1000000 + 0x2000 * i, 0x1000);
+		processes_settle(&ps);
+	}
+	assert_int_equal(heard.changed, 1);
+	clock_shift_ms(MAPPINGS + 100);
+	processes_settle(&ps); // no event needed
+	assert_int_equal(heard.changed, 2);
+	assert_int_equal(heard.mappings, MAPPINGS + 100);
+	anon_event(PID, 0x2000000, 0x1000);
+	processes_settle(&ps);
+	assert_int_equal(heard.changed, 2);
+	clock_shift_ms(MAPPINGS + 101);
+	frame_at(PID, 1, 0x2000000);
+	assert_int_equal(heard.changed, 3);
+}
+
+static void what_was_not_told_early_is_told_with_a_sample(void **state)
+{
+	(void)state;
+	exec_event(PID, "x");
+	anon_event(PID, 0x9000, 0x1000);
+	processes_settle(&ps);
+	assert_int_equal(heard.changed, 1);
+	for (uint32_t i = 1; i < 2 * PROCESS_EARLY_PER_SECOND; i++)
+		exec_event(PID + i, "x");
+	processes_settle(&ps);
+	clock_shift_ms(10);
+	anon_event(PID, 0xb000, 0x1000);
+	processes_settle(&ps);
+	frame_at(PID, 1, 0xb800);
+	assert_int_equal(heard.mappings, 2);
+}
+
 /* Same inode, other bytes: what was guessed is looked at before anything is shipped. */
 static void a_rewritten_file_is_not_mistaken(void **state)
 {
@@ -494,6 +539,8 @@ int main(int argc, char **argv)
 		TEST(those_that_ended_are_kept_for_two_seconds),
 		TEST(the_listener_hears_early_of_what_is_known),
 		TEST(few_are_told_of_early),
+		TEST(who_changes_much_is_told_of_seldom),
+		TEST(what_was_not_told_early_is_told_with_a_sample),
 		TEST(a_rewritten_file_is_not_mistaken),
 		TEST(a_file_with_another_build_id_is_passed_over),
 		TEST(what_lies_in_its_place_does_not_stand_for_it),

@@ -4,6 +4,7 @@
 
 #include "agent-lite/elf/testing.h"
 #include "agent-lite/process/testing_ring.h"
+#include "base/clock.h"
 
 enum { PID = 4000000, OTHER = 4000001 }; /* beyond what the kernel gives out */
 
@@ -211,6 +212,8 @@ static void full_rings_are_told_of(void **state)
 
 static void a_ring_that_goes_away_is_a_loss(void **state)
 {
+	uint64_t begin = clock_mono_ns();
+
 	(void)state;
 	put(1, test_comm(100, PID, PID, true, "first"));
 	mmap_merge_look(&merge);
@@ -219,7 +222,7 @@ static void a_ring_that_goes_away_is_a_loss(void **state)
 	run(200);
 	assert_int_equal(merge.stats.events, 1);
 	assert_int_equal(merge.stats.lost, 1);
-	assert_int_equal(ps.doubt_ns, 200);
+	assert_true(ps.doubt_ns >= begin);
 }
 
 static void many_samples_do_not_pile_up(void **state)
