@@ -14,8 +14,8 @@
 enum {
 	PERF_MAP_FILE_MAX = 32 << 20, /* bytes of text that are read, of one file */
 	PERF_MAP_STEP_MAX = 4 << 20,  /* and at once */
-	PERF_MAP_PAUSE_MS = 2000,     /* between two looks */
-	PERF_MAP_PAUSE_MAX_MS = 64 * 1000, /* doubled up to that where there is nothing new */
+	PERF_MAP_PAUSE_MS = 500,      /* between two looks */
+	PERF_MAP_PAUSE_MAX_MS = 4000, /* doubled up to that where there is nothing new */
 };
 
 struct perf_map_file {

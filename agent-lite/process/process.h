@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The processes of this host that samples or events (mmap_events.h) told of: for each its
- * executable mappings with their modules, its name and its container. A process image is named by
+ * executable mappings with their modules, and its name. A process image is named by
  * (pid, start time, exec count), so neither a reused PID nor an execve() can lend one program's
  * mappings to another.
  *
@@ -25,7 +25,6 @@ enum {
 	PROCESSES_MAX = 8192,
 	PROCESSES_MAPPINGS_MAX = 1 << 18, /* of all processes together */
 	PROCESS_NAME = 16,
-	CONTAINER_ID = 65, /* 64 hex digits and NUL */
 };
 
 struct process_key {
@@ -42,7 +41,6 @@ struct process {
 	struct perf_map_file *jit; /* names of code in no file; NULL: none was sampled */
 	size_t jit_bytes;	   /* of it, counted in struct processes */
 	char comm[PROCESS_NAME];  /* of the leader, from events; may be empty */
-	char container[CONTAINER_ID]; /* empty: none, or not known */
 	uint32_t ppid;		      /* 0: not known */
 	bool keyed;		      /* the key was told by a sample */
 	bool sampled;

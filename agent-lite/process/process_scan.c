@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/io.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,27 +36,6 @@ bool process_start_ticks(struct str stat_text, uint64_t *ret)
 			return str_to_u64(field, UINT64_MAX, ret);
 	}
 	return false;
-}
-
-bool process_container_id(struct str text, char ret[static CONTAINER_ID])
-{
-	const size_t digits = CONTAINER_ID - 1;
-	size_t run = 0;
-	bool found = false;
-
-	for (size_t i = 0; i <= text.n; i++) {
-		if (i < text.n && isxdigit((unsigned char)text.p[i])) {
-			run++;
-			continue;
-		}
-		if (run == digits) {
-			memcpy(ret, text.p + i - digits, digits);
-			ret[digits] = 0;
-			found = true;
-		}
-		run = 0;
-	}
-	return found;
 }
 
 static int read_proc(const struct processes *ps, uint64_t pid, const char *name, struct buf *b)
@@ -265,14 +243,6 @@ static bool same_mappings(const struct mappings *a, const struct mappings *b)
 	return true;
 }
 
-static void read_container(struct processes *ps, struct process *p)
-{
-	_cleanup_(buf_deinit) struct buf b = BUF_INIT(SMALL_FILE_MAX);
-
-	if (read_proc(ps, p->key.pid, "cgroup", &b) == 0)
-		process_container_id(buf_str(&b), p->container);
-}
-
 /* False: the process has ended, or is another one or another program now. */
 static bool read_maps(struct processes *ps, struct process *p, struct buf *maps)
 {
@@ -309,7 +279,5 @@ int process_scan(struct processes *ps, struct process *p, struct err *e)
 	now = before;
 	process_count_mappings(ps, p);
 	p->complete = ps->tracked;
-	if (!p->container[0])
-		read_container(ps, p);
 	return 0;
 }

@@ -21,8 +21,6 @@ int process_resolve(struct processes *ps, struct process *p, struct err *e) MUST
 /* The same for the image that was replaced. */
 int process_resolve_before(struct processes *ps, struct process *p, struct err *e) MUST_CHECK;
 
-/* The container ID in the text of /proc/PID/cgroup: its last run of exactly 64 hex digits. */
-bool process_container_id(struct str cgroup_text, char ret[static CONTAINER_ID]);
 /* Field 22 of /proc/PID/stat: clock ticks since boot. */
 bool process_start_ticks(struct str stat_text, uint64_t *ret);
 

@@ -183,7 +183,6 @@ static int apply_fork(struct processes *ps, const struct mmap_event *ev, struct 
 		return -1;
 	process_count_mappings(ps, p);
 	memcpy(p->comm, parent->comm, sizeof(p->comm));
-	memcpy(p->container, parent->container, sizeof(p->container));
 	p->unresolved = parent->unresolved;
 	p->complete = true;
 	return touch(ps, p, e);

@@ -78,21 +78,6 @@ static void the_start_time_is_found_behind_any_name(void **state)
 	assert_false(process_start_ticks(STR("7 (x)"), &ticks));
 }
 
-static void container_ids_are_found(void **state)
-{
-	char id[CONTAINER_ID] = "";
-	static const char docker[] =
-		"0::/system.slice/docker-"
-		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope\n";
-
-	(void)state;
-	assert_true(process_container_id(str_from(docker), id));
-	assert_string_equal(id, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
-	assert_false(
-		process_container_id(STR("0::/user.slice/71fd6e88748659604967f92707d18361\n"), id));
-	assert_false(process_container_id(STR(""), id));
-}
-
 static void our_own_functions_are_found(void **state)
 {
 	struct processes ps;
@@ -231,7 +216,6 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_start_time_is_found_behind_any_name),
-		cmocka_unit_test(container_ids_are_found),
 		cmocka_unit_test(our_own_functions_are_found),
 		cmocka_unit_test(a_reused_pid_is_not_mistaken),
 		cmocka_unit_test(an_exec_is_another_image),

@@ -24,6 +24,7 @@ enum {
 	PROC_PATH = 256,
 	CGROUPS_MAX = 4096,
 	SHORT_ID = 12, // as docker shows it
+	LONG_ID = 64, // digits: of a runtime's own making, not a name
 	ROOT_CGROUP = 1,
 };
 
@@ -203,7 +204,7 @@ static struct str service_of(const struct facts *f, const char *comm)
 	if (f->env.container[0])
 		return str_from(f->env.container);
 	if (id.n > 0)
-		return (struct str){id.p, id.n >= CONTAINER_ID - 1 ? SHORT_ID : id.n};
+		return (struct str){id.p, id.n >= LONG_ID ? SHORT_ID : id.n};
 	if (unit.n > 0)
 		return (struct str){unit.p, unit.n - (sizeof(".service") - 1)};
 	return str_from(comm);
