@@ -336,6 +336,24 @@ void http_client_free(struct http_client *c)
 	free(c);
 }
 
+// The client is there to have libcurl loaded.
+bool http_url_is_valid(const struct http_client *c UNUSED, const char *url)
+{
+	struct str s = str_from(url);
+	CURLU *parts;
+	bool ok;
+
+	// libcurl takes a third slash for a slip of the pen.
+	if (str_has_prefix(s, STR("http:///")) || str_has_prefix(s, STR("https:///")))
+		return false;
+	if (!str_has_prefix(s, STR("http://")) && !str_has_prefix(s, STR("https://")))
+		return false;
+	parts = curl_easy.url();
+	ok = parts && curl_easy.url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK;
+	curl_easy.url_cleanup(parts);
+	return ok;
+}
+
 static enum err_kind kind_of_status(long status)
 {
 	static const enum err_kind kinds[] = {

@@ -229,19 +229,10 @@ static int question(struct giver *g, size_t n, size_t *wanted, size_t *wanted_n,
 /* What is not wanted now is asked about later. */
 static void note_answer(struct giver *g, size_t n, const size_t *wanted, size_t wanted_n)
 {
-	uint64_t now = clock_mono_ms();
-
 	pthread_mutex_lock(&g->mutex);
 	g->stats.questions++;
 	g->stats.wanted += wanted_n;
-	for (size_t i = 0; i < n; i++) {
-		size_t k = 0;
-
-		while (k < wanted_n && wanted[k] != i)
-			k++;
-		if (k == wanted_n)
-			giver_ids_not_wanted(&g->ids, g->asked[i].text, now);
-	}
+	giver_ids_answered(&g->ids, g->asked, n, wanted, wanted_n, clock_mono_ms());
 	pthread_mutex_unlock(&g->mutex);
 }
 

@@ -82,7 +82,7 @@ size_t giver_ids_due(const struct giver_ids *ids, uint64_t now_ms,
 	return n;
 }
 
-void giver_ids_not_wanted(struct giver_ids *ids, const char *text, uint64_t now_ms)
+static void not_wanted(struct giver_ids *ids, const char *text, uint64_t now_ms)
 {
 	struct entry *x = map_get(&ids->by_text, str_from(text));
 
@@ -90,6 +90,21 @@ void giver_ids_not_wanted(struct giver_ids *ids, const char *text, uint64_t now_
 		return;
 	x->ask_ms = now_ms + x->pause_ms;
 	x->pause_ms = MIN(2 * x->pause_ms, (uint64_t)GIVER_PAUSE_MAX_MS);
+}
+
+void giver_ids_answered(struct giver_ids *ids, const struct wanted_id *asked, size_t n,
+			const size_t *wanted, size_t wanted_n, uint64_t now_ms)
+{
+	if (wanted_n >= WANTED_FULL)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+
+		while (k < wanted_n && wanted[k] != i)
+			k++;
+		if (k == wanted_n)
+			not_wanted(ids, asked[i].text, now_ms);
+	}
 }
 
 void giver_ids_put_off(struct giver_ids *ids, const char *text, uint64_t until_ms)

@@ -30,7 +30,9 @@ void giver_ids_saw(struct giver_ids *ids, const char *text, bool is_list, uint64
 /* Those to ask about, at most WANTED_ASKED_MAX. */
 size_t giver_ids_due(const struct giver_ids *ids, uint64_t now_ms,
 		     struct wanted_id ret[static WANTED_ASKED_MAX]);
-void giver_ids_not_wanted(struct giver_ids *ids, const char *text, uint64_t now_ms);
+/* Of `asked`, those at the positions `wanted` are wanted. The others stay due after a full answer. */
+void giver_ids_answered(struct giver_ids *ids, const struct wanted_id *asked, size_t n,
+			const size_t *wanted, size_t wanted_n, uint64_t now_ms);
 void giver_ids_put_off(struct giver_ids *ids, const char *text, uint64_t until_ms);
 
 #endif

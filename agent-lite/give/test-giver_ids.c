@@ -14,6 +14,14 @@ enum { PAUSE = 1000, TEXT_MAX = 1 << 20 };
 
 static struct wanted_id due[WANTED_ASKED_MAX];
 
+static void one_is_not_wanted(struct giver_ids *ids, const char *text, uint64_t now)
+{
+	struct wanted_id one = {0};
+
+	snprintf(one.text, sizeof(one.text), "%s", text);
+	giver_ids_answered(ids, &one, 1, NULL, 0, now);
+}
+
 static void the_unwanted_are_asked_about_less_and_less(void **state)
 {
 	struct giver_ids ids;
@@ -26,7 +34,7 @@ static void the_unwanted_are_asked_about_less_and_less(void **state)
 	assert_int_equal(giver_ids_due(&ids, now, due), 2);
 	giver_ids_put_off(&ids, "bb", UINT64_MAX);
 	for (unsigned i = 0; i < 30; i++) {
-		giver_ids_not_wanted(&ids, "aa", now);
+		one_is_not_wanted(&ids, "aa", now);
 		giver_ids_saw(&ids, "aa", false, now + 1); // that it is sampled again changes nothing
 		assert_int_equal(giver_ids_due(&ids, now + pause - 1, due), 0);
 		now += pause;
@@ -35,7 +43,34 @@ static void the_unwanted_are_asked_about_less_and_less(void **state)
 		assert_false(due[0].is_list);
 		pause = MIN(2 * pause, (uint64_t)GIVER_PAUSE_MAX_MS);
 	}
-	giver_ids_not_wanted(&ids, "cc", now); // unknown
+	one_is_not_wanted(&ids, "cc", now); // unknown
+	giver_ids_deinit(&ids);
+}
+
+// The server leases a few at a time: what is not among them may be wanted as much.
+static void after_a_full_answer_the_rest_is_asked_about_again(void **state)
+{
+	size_t wanted[WANTED_FULL];
+	struct giver_ids ids;
+	char text[32];
+	size_t n;
+
+	(void)state;
+	giver_ids_init(&ids, PAUSE);
+	for (unsigned i = 0; i < WANTED_FULL + 5; i++) {
+		snprintf(text, sizeof(text), "%08x", i);
+		giver_ids_saw(&ids, text, false, 0);
+	}
+	n = giver_ids_due(&ids, 0, due);
+	for (size_t i = 0; i < WANTED_FULL; i++) {
+		wanted[i] = i;
+		giver_ids_put_off(&ids, due[i].text, UINT64_MAX);
+	}
+	giver_ids_answered(&ids, due, n, wanted, WANTED_FULL, 0);
+	n = giver_ids_due(&ids, 0, due);
+	assert_int_equal(n, 5);
+	giver_ids_answered(&ids, due, n, wanted, 1, 0); // the first
+	assert_int_equal(giver_ids_due(&ids, 0, due), 1);
 	giver_ids_deinit(&ids);
 }
 
@@ -141,6 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_unwanted_are_asked_about_less_and_less),
+		cmocka_unit_test(after_a_full_answer_the_rest_is_asked_about_again),
 		cmocka_unit_test(the_longest_unseen_make_room),
 		cmocka_unit_test(the_question_is_what_the_server_reads),
 		cmocka_unit_test(only_what_was_asked_about_is_wanted),

@@ -14,6 +14,7 @@
 enum {
 	WANTED_ASKED_MAX = 1000, /* the server's bound */
 	WANTED_GIVEN_MAX = 64,
+	WANTED_FULL = 16, /* so many in an answer: the server wants more than it leases at once */
 };
 
 /* A build-ID as text, and whether we have a kernel's list rather than a file for it. */

@@ -86,8 +86,8 @@ static void PRINTF(5, 6) add(struct requirement *all, size_t *n, struct requirem
 
 static void look_at_kernel(struct requirement *all, size_t *n)
 {
-	const struct requirement kernel = {"kernel 5.8", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT,
-					   ""};
+	const struct requirement kernel = {"kernel 5.8 or newer", REQUIREMENT_MISSING,
+					   ERR_NO_KERNEL_SUPPORT, ""};
 	const struct requirement btf = {"BTF", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT, ""};
 	const struct requirement lockdown = {"lockdown", REQUIREMENT_MISSING, ERR_NO_KERNEL_SUPPORT,
 					     ""};
@@ -96,7 +96,7 @@ static void look_at_kernel(struct requirement *all, size_t *n)
 	bool has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
 	int why = errno;
 
-	add(all, n, kernel, new_enough, "this is %s; sampling needs 5.8 or newer", release);
+	add(all, n, kernel, new_enough, "this is %s", release);
 	add(all, n, btf, has_btf,
 	    "/sys/kernel/btf/vmlinux: %s; use a kernel built with CONFIG_DEBUG_INFO_BTF=y, and "
 	    "mount /sys",

@@ -407,25 +407,12 @@ static void *run(void *arg)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-/* A scheme that we speak, and a host. */
-static bool is_web_url(const char *url)
-{
-	static const char *const schemes[] = {"http://", "https://"};
-
-	for (size_t i = 0; i < countof(schemes); i++) {
-		size_t n = strlen(schemes[i]);
-
-		if (strncmp(url, schemes[i], n) == 0)
-			return !memchr("/:?#", url[n], 5); // nor the end
-	}
-	return false;
-}
-
 static int set_url(struct pusher *p, const char *server, struct err *e)
 {
 	struct str s = str_from(server);
 
-	if (!is_web_url(server))
+	// One that libcurl never takes would be tried again for ever.
+	if (!http_url_is_valid(p->http, server))
 		return err_set(e, ERR_USAGE,
 			       "--server %s: give it as http://HOST:PORT or https://…", server);
 	while (str_has_suffix(s, STR("/")))
@@ -452,8 +439,8 @@ static int set_up(struct pusher *p, const struct pusher_config *config, struct e
 {
 	if (config->token_file && !(p->token_file = mem_strdup(config->token_file)))
 		return err_nomem(e);
-	if (set_url(p, config->server, e) < 0 ||
-	    http_client_new("unhex-agent/" UNHEX_VERSION, ANSWER_MAX, &p->http, e) < 0 ||
+	if (http_client_new("unhex-agent/" UNHEX_VERSION, ANSWER_MAX, &p->http, e) < 0 ||
+	    set_url(p, config->server, e) < 0 ||
 	    token_file_use(p->token_file, p->http, e) < 0)
 		return -1;
 	if (config->spool_dir) {

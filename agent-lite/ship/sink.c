@@ -80,10 +80,11 @@ static int report_lost(const struct pusher_stats *stats, struct err *e)
 		return 0;
 	if (stats->last.kind == ERR_NONE)
 		return err_set(e, ERR_UNAVAILABLE,
-			       "%llu pushes were dropped: the server is too slow",
-			       (unsigned long long)lost);
+			       "%llu %s dropped: the server is too slow", (unsigned long long)lost,
+			       lost == 1 ? "push was" : "pushes were");
 	*e = stats->last;
-	return err_wrap(e, "%llu pushes were not delivered", (unsigned long long)lost);
+	return err_wrap(e, "%llu %s not delivered", (unsigned long long)lost,
+			lost == 1 ? "push was" : "pushes were");
 }
 
 int sink_finish(struct sink *s, struct pusher_stats *ret, struct err *e)
