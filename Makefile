@@ -59,13 +59,14 @@ PKG_base = libzstd libdeflate libisal libcrypto jansson libseccomp libxxhash
 PKG_store = sqlite3
 PKG_debuginfod = libcurl
 PKG_server = libmicrohttpd
-PKG_agent-lite = libbpf
+PKG_agent-lite/sample = libbpf
 PKG_symbolizer/indexer = libdw libelf liblzma
 EXTRA_symbolizer/indexer = -liberty
 # For its tests and benchmarks alone: the oracle and rival.
-TEST_PKG_agent-lite = libdw libelf
+TEST_PKG_agent-lite/elf = libdw libelf
 
-FOLDERS = base symbolizer symbolizer/indexer store debuginfod server agent-lite upload-cli
+AGENT_ROOMS = $(addprefix agent-lite/,rights elf process sample ship give)
+FOLDERS = base symbolizer symbolizer/indexer store debuginfod server $(AGENT_ROOMS) agent-lite upload-cli
 # What a folder may include and is linked with, nearest first (ci/check-layers.sh checks the same).
 USES_base =
 USES_symbolizer = base
@@ -73,7 +74,14 @@ USES_symbolizer/indexer = symbolizer base
 USES_store = base
 USES_debuginfod = store symbolizer base
 USES_server = debuginfod store symbolizer base
-USES_agent-lite = base
+USES_agent-lite/rights = base
+USES_agent-lite/elf = agent-lite/rights base
+USES_agent-lite/process = agent-lite/elf agent-lite/rights base
+USES_agent-lite/sample = agent-lite/process agent-lite/elf agent-lite/rights base
+USES_agent-lite/ship = agent-lite/process agent-lite/elf agent-lite/rights base
+USES_agent-lite/give = agent-lite/ship agent-lite/process agent-lite/elf agent-lite/rights base
+USES_agent-lite = agent-lite/give agent-lite/ship agent-lite/sample agent-lite/process agent-lite/elf \
+	agent-lite/rights base
 USES_upload-cli = symbolizer base
 
 sources = $(sort $(filter-out %/main.c,$(filter-out $(1)/test-%.c $(1)/bench-%.c,$(wildcard $(1)/*.c))))
@@ -156,7 +164,7 @@ $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 
 # ---- objects and libraries ------------------------------------------------------------------
 
-$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard agent-lite/*.c)): | $(SKELETONS)
+$(BUILD)/obj/agent-lite/sample/sampler.o: | $(SKELETONS)
 $(BUILD)/obj/%.o: %.c $(BUILD)/gen/version.h
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -211,7 +219,7 @@ check-tsan:
 bench: all
 	@BUILD=$(BUILD) tests/bench/run.sh
 check-instructions: all $(addprefix $(BUILD)/bench/symbolizer/,bench-lookup bench-pprof indexer/bench-index) \
-		$(BUILD)/bench/agent-lite/bench-unwind_table
+		$(BUILD)/bench/agent-lite/elf/bench-unwind_table
 	@UNHEX_BUILD=$(abspath $(BUILD)) python3 tests/bench/check_instructions.py
 lint:
 	@ci/run.sh lint

@@ -8,13 +8,13 @@
 #define AGENT_AGENT_METRICS_H
 
 #include "agent-lite/collector.h"
-#include "agent-lite/giver.h"
-#include "agent-lite/mmap_merge.h"
-#include "agent-lite/module_cache.h"
-#include "agent-lite/process_labels.h"
-#include "agent-lite/pusher.h"
-#include "agent-lite/sampler.h"
-#include "agent-lite/unwind_store.h"
+#include "agent-lite/give/giver.h"
+#include "agent-lite/process/mmap_merge.h"
+#include "agent-lite/process/module_cache.h"
+#include "agent-lite/ship/process_labels.h"
+#include "agent-lite/ship/pusher.h"
+#include "agent-lite/sample/sampler.h"
+#include "agent-lite/sample/unwind_store.h"
 
 /* Zeros for parts that do not run. Counts grow, save where their headers say "now". */
 struct agent_numbers {

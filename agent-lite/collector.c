@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/collector.h"
 
-#include "agent-lite/unwind_replay.h"
+#include "agent-lite/sample/unwind_replay.h"
 
 void collector_init(struct collector *c, struct processes *processes,
 		    const struct kernel_image *kernel, bool merged)

@@ -7,13 +7,13 @@
 #ifndef AGENT_COLLECTOR_H
 #define AGENT_COLLECTOR_H
 
-#include "agent-lite/batch.h"
-#include "agent-lite/kernel_image.h"
-#include "agent-lite/kernel_loaded.h"
-#include "agent-lite/process.h"
-#include "agent-lite/process_labels.h"
-#include "agent-lite/record.h"
-#include "agent-lite/unwind_store.h"
+#include "agent-lite/ship/batch.h"
+#include "agent-lite/process/kernel_image.h"
+#include "agent-lite/process/kernel_loaded.h"
+#include "agent-lite/process/process.h"
+#include "agent-lite/ship/process_labels.h"
+#include "agent-lite/sample/record.h"
+#include "agent-lite/sample/unwind_store.h"
 
 /* Takes a full batch; it is emptied and begun anew after. */
 typedef int collector_ship_fn(void *ctx, struct batch *full, struct err *e);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* unhex-agent: samples this host, ships addresses and build-IDs. */
 #include "agent-lite/agent.h"
-#include "agent-lite/elf_child.h"
-#include "agent-lite/privilege.h"
-#include "agent-lite/sampler.h"
+#include "agent-lite/elf/elf_child.h"
+#include "agent-lite/rights/privilege.h"
+#include "agent-lite/sample/sampler.h"
 #include "agent-lite/samples_ship.h"
 #include "base/cleanup.h"
 #include "base/io.h"

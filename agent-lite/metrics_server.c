@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/metrics_server.h"
 
-#include "agent-lite/rights.h"
+#include "agent-lite/rights/rights.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"

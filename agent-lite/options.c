@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/options.h"
 
-#include "agent-lite/sampler.h"
+#include "agent-lite/sample/sampler.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -227,4 +227,17 @@ void options_deinit(struct options *o)
 	free_list(&o->cgroups);
 	free(o->files);
 	free(o->pids);
+}
+
+void options_sink(const struct options *o, struct sink_config *ret)
+{
+	*ret = (struct sink_config){
+		.server = o->server,
+		.token_file = o->token_file,
+		.spool_dir = o->spool_dir,
+		.spool_bytes = o->spool_bytes,
+		.output = o->output,
+		.to_stdout = o->to_stdout,
+		.hz = (unsigned)o->hz,
+	};
 }

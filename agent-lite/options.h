@@ -6,7 +6,8 @@
 #ifndef AGENT_OPTIONS_H
 #define AGENT_OPTIONS_H
 
-#include "agent-lite/sampler.h"
+#include "agent-lite/sample/sampler.h"
+#include "agent-lite/ship/sink.h"
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -46,6 +47,8 @@ struct options {
 /* 0, OPT_HELP or OPT_VERSION (print, exit 0), -1 with ERR_USAGE. Call options_deinit() in any case.
  */
 int options_parse(struct options *o, int argc, char **argv, struct err *e) MUST_CHECK;
+/* Where to; its strings stay those of *o. */
+void options_sink(const struct options *o, struct sink_config *ret);
 void options_help(struct buf *out);
 void options_deinit(struct options *o);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/samples_ship.h"
 
-#include "agent-lite/batch.h"
-#include "agent-lite/module_cache.h"
-#include "agent-lite/samples_file.h"
-#include "agent-lite/sink.h"
+#include "agent-lite/ship/batch.h"
+#include "agent-lite/process/module_cache.h"
+#include "agent-lite/ship/samples_file.h"
+#include "agent-lite/ship/sink.h"
 #include "base/io.h"
 #include "base/log.h"
 
@@ -133,7 +133,7 @@ int samples_ship(const struct options *o, struct err *e)
 	_cleanup_(shipment_deinit) struct shipment s = {.sink = SINK_INIT};
 	struct sink_config config;
 
-	sink_config_of(o, &config);
+	options_sink(o, &config);
 	if (module_cache_new(NULL, &s.modules, e) < 0 || sink_open(&s.sink, &config, e) < 0)
 		return -1;
 	batch_init(&s.batch, sink_is_file(&s.sink));

@@ -3,7 +3,7 @@
  */
 #include "agent-lite/collector.h"
 
-#include "agent-lite/testing.h"
+#include "agent-lite/elf/testing.h"
 
 enum { NO_SUCH_PID = 0x7ffffff0 };
 

@@ -3,10 +3,10 @@
  * The CPU list anywhere; and, where eBPF is permitted, the whole of it: load, sample a program that
  * burns CPU in a known function for a second at 99 Hz, and look at what would be shipped.
  */
-#include "agent-lite/sampler.h"
+#include "agent-lite/sample/sampler.h"
 
 #include "agent-lite/collector.h"
-#include "agent-lite/testing.h"
+#include "agent-lite/elf/testing.h"
 #include "base/clock.h"
 #include "base/compress.h"
 #include <signal.h>

@@ -18,6 +18,9 @@ static const struct lazy_symbol symbols[] = {
 	{"curl_easy_cleanup", &curl_easy.cleanup},
 	{"curl_slist_append", &curl_easy.slist_append},
 	{"curl_slist_free_all", &curl_easy.slist_free_all},
+	{"curl_url", &curl_easy.url},
+	{"curl_url_set", &curl_easy.url_set},
+	{"curl_url_cleanup", &curl_easy.url_cleanup},
 	{0},
 };
 static struct lazy_library library = {"libcurl.so.4", "libcurl4", symbols, PTHREAD_MUTEX_INITIALIZER, false};

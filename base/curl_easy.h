@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libcurl's easy interface, loaded with the first HTTP client (base/lazy_library.h says why). For
+ * libcurl's easy interface and its reader of URLs, loaded with the first HTTP client (base/lazy_library.h says why). For
  * http_client.c alone. The functions are libcurl's own, thread-safe as it says.
  */
 #ifndef BASE_CURL_EASY_H
@@ -19,6 +19,9 @@ struct curl_easy {
 	typeof(curl_easy_cleanup) *cleanup;
 	typeof(curl_slist_append) *slist_append;
 	typeof(curl_slist_free_all) *slist_free_all;
+	typeof(curl_url) *url;
+	typeof(curl_url_set) *url_set;
+	typeof(curl_url_cleanup) *url_cleanup;
 };
 
 /* Not to be touched before curl_easy_load() was successful. */

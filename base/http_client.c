@@ -336,6 +336,24 @@ void http_client_free(struct http_client *c)
 	free(c);
 }
 
+// The client is there to have libcurl loaded.
+bool http_url_is_valid(const struct http_client *c UNUSED, const char *url)
+{
+	struct str s = str_from(url);
+	CURLU *parts;
+	bool ok;
+
+	// libcurl takes a third slash for a slip of the pen.
+	if (str_has_prefix(s, STR("http:///")) || str_has_prefix(s, STR("https:///")))
+		return false;
+	if (!str_has_prefix(s, STR("http://")) && !str_has_prefix(s, STR("https://")))
+		return false;
+	parts = curl_easy.url();
+	ok = parts && curl_easy.url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK;
+	curl_easy.url_cleanup(parts);
+	return ok;
+}
+
 static enum err_kind kind_of_status(long status)
 {
 	static const enum err_kind kinds[] = {
@@ -351,13 +369,16 @@ static enum err_kind kind_of_status(long status)
 	return status >= 500 ? ERR_UNAVAILABLE : ERR_BAD_REQUEST;
 }
 
-// RFC 9457, with our own member "code". Members that are absent stay empty.
+// RFC 9457, with our own member "code"; or connectrpc.com/docs/protocol "Unary
+// (Request-Response RPCs)", which says "message". Members that are absent stay empty.
 static enum err_kind read_problem(const json_t *problem, enum err_kind by_status, struct str *detail)
 {
 	struct str code = json_get_str(problem, "code");
 	enum err_kind kind = err_kind_from_code(code.p);
 
 	*detail = json_get_str(problem, "detail");
+	if (!detail->n)
+		*detail = json_get_str(problem, "message");
 	if (!detail->n)
 		*detail = json_get_str(problem, "title");
 	// An unknown code says less than the status.

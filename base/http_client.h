@@ -45,6 +45,8 @@ int http_client_new(const char *user_agent, size_t max_body, struct http_client 
 		    struct err *e) MUST_CHECK;
 /* Bearer token sent with every request; copied. NULL removes it. */
 int http_client_token(struct http_client *c, const char *token, struct err *e) MUST_CHECK;
+/* Whether it is http:// or https://, with a host and a port that can be. */
+bool http_url_is_valid(const struct http_client *c, const char *url);
 /* 0 whenever a final status arrived, whatever it is; -1: ERR_UNAVAILABLE, ERR_TIMEOUT, … */
 int http_do(struct http_client *c, const struct http_request *rq, struct http_response *ret,
 	    struct err *e) MUST_CHECK;

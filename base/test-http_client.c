@@ -306,6 +306,25 @@ static void nobody_there_is_unavailable(void **state)
 	http_client_free(NULL);
 }
 
+static void urls_are_checked_before_use(void **state)
+{
+	static const char *const good[] = {"http://x", "https://x/", "http://127.0.0.1:8002/a/b",
+					   "http://[::1]:80", "https://me:secret@h:443"};
+	static const char *const bad[] = {"",	       "x",	   "x:80",     "ftp://x",
+					  "http://",   "http:///", "http:///x", "https:///x",
+					  "http://:80", "http://a b", "http://x:99999"};
+	struct http_client *c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_ok(http_client_new("unit-test/1", 1000, &c, &e));
+	for (size_t i = 0; i < countof(good); i++)
+		assert_true(http_url_is_valid(c, good[i]));
+	for (size_t i = 0; i < countof(bad); i++)
+		assert_false(http_url_is_valid(c, bad[i]));
+	http_client_free(c);
+}
+
 static void check_status(long status, const char *type, const char *body, enum err_kind kind,
 			 const char *part)
 {
@@ -329,6 +348,9 @@ static void statuses_become_errors(void **state)
 	check_status(500, problem, "{\"code\":\"internal\",\"title\":\"Oops\"}", ERR_INTERNAL,
 		     "HTTP 500: Oops");
 	check_status(409, problem, "{\"code\":\"from the future\"}", ERR_CONFLICT, "HTTP 409");
+	check_status(401, "application/json",
+		     "{\"code\":\"unauthenticated\",\"message\":\"no such token\"}",
+		     ERR_UNAUTHORIZED, "HTTP 401: no such token");
 	check_status(404, problem, "not json", ERR_NOT_FOUND, "http://h/x: HTTP 404");
 	check_status(401, "text/html", "", ERR_UNAUTHORIZED, "HTTP 401");
 	check_status(403, "", "", ERR_FORBIDDEN, "HTTP 403");
@@ -364,6 +386,7 @@ int main(void)
 		cmocka_unit_test(redirects_end),
 		cmocka_unit_test(silence_times_out),
 		cmocka_unit_test(nobody_there_is_unavailable),
+		cmocka_unit_test(urls_are_checked_before_use),
 		cmocka_unit_test(statuses_become_errors),
 		cmocka_unit_test(retry_after_is_told),
 	};

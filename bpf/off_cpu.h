@@ -29,8 +29,9 @@ struct parked {
 };
 
 _Static_assert(__builtin_offsetof(struct parked, thread_start_ns) ==
-		       __builtin_offsetof(struct scratch, ip) + OFF_CPU_IPS * sizeof(__u64),
-	       "what is parked is the scratch's first part");
+		       __builtin_offsetof(struct scratch, ip) -
+			       __builtin_offsetof(struct scratch, record) + OFF_CPU_IPS * sizeof(__u64),
+	       "what is parked is the first part of what is sent");
 
 /* By thread ID. What waits for longest without being selected anew may be pushed out. */
 struct {
@@ -67,7 +68,7 @@ static __always_inline void park(void *ctx, struct task_struct *task)
 		walk_by_loop(s);
 	s->ip[OFF_CPU_IPS] = BPF_CORE_READ(task, start_boottime);
 	s->ip[OFF_CPU_IPS + 1] = (1ull << 40) / ((__u64)off_cpu_probability + 1);
-	if (!bpf_map_update_elem(&parked_threads, &tid, s, BPF_ANY))
+	if (!bpf_map_update_elem(&parked_threads, &tid, &s->record, BPF_ANY))
 		count->parked++;
 }
 
@@ -76,7 +77,8 @@ static __always_inline void send_parked(struct parked *p)
 	__u32 words = p->record.kernel_count + p->record.user_count;
 	int is_new = 0;
 
-	see(&p->record, &is_new);
+	if (p->record.unwinder != PROFILE_UNWINDER_TABLE)
+		see(&p->record, &is_new);
 	if (words > OFF_CPU_IPS)
 		words = OFF_CPU_IPS;
 	put(p, words, is_new);
@@ -92,13 +94,15 @@ static __always_inline void take_back(struct task_struct *next)
 	if (!p)
 		return;
 	now = bpf_ktime_get_ns();
-	away = now - p->record.ktime_ns;
+	// On another CPU the clock may be a little behind.
+	away = now > p->record.ktime_ns ? now - p->record.ktime_ns : 0;
 	if (away > OFF_CPU_AWAY_MAX_NS)
 		away = OFF_CPU_AWAY_MAX_NS;
 	if (away >= off_cpu_min_ns && p->thread_start_ns == BPF_CORE_READ(next, start_boottime)) {
 		p->record.ktime_ns = now;
 		p->record.weight_ns = (away * p->inverse) >> 8;
-		p->record.count = (p->inverse + 128) >> 8;
+		// Rounded up as often as its fraction says, so that sums come right.
+		p->record.count = (p->inverse + (bpf_get_prandom_u32() & 255)) >> 8;
 		send_parked(p);
 	}
 	bpf_map_delete_elem(&parked_threads, &tid);

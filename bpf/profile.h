@@ -17,7 +17,7 @@ enum {
 	PROFILE_COMM = 16,   /* TASK_COMM_LEN */
 	PROFILE_PIDS_MAX = 1024,
 	PROFILE_CGROUPS_MAX = 16,
-	PROFILE_SEEN_MAX = 8192,
+	PROFILE_SEEN_MIN = 8192, /* more on hosts of many CPUs */
 };
 
 /* Why the walk of the user stack stopped. A stack that was cut is shipped all the same. */

@@ -20,6 +20,12 @@ enum { PF_KTHREAD = 0x00200000 }; /* include/linux/sched.h */
 #if defined(__TARGET_ARCH_arm64)
 enum { REGISTER_FP = 29, REGISTER_LR = 30, PSTATE_MODE = 15 };
 
+/* What the kernel keeps of a thread's registers is more than it shows, and has grown. */
+struct pt_regs {
+	struct user_pt_regs user_regs;
+} __attribute__((preserve_access_index));
+#define KERNEL_REGISTERS_BYTES bpf_core_type_size(struct pt_regs)
+
 static __always_inline int is_user_mode(const bpf_user_pt_regs_t *regs)
 {
 	return (regs->pstate & PSTATE_MODE) == 0; /* EL0t */
@@ -34,6 +40,8 @@ static __always_inline void take_registers(struct unwind_walk *w, const bpf_user
 	w->lr_known = 1;
 }
 #else
+#define KERNEL_REGISTERS_BYTES sizeof(bpf_user_pt_regs_t)
+
 static __always_inline int is_user_mode(const bpf_user_pt_regs_t *regs)
 {
 	return (regs->cs & 3) != 0;
@@ -63,7 +71,8 @@ static __always_inline int take_task_registers(struct unwind_walk *w)
 	if (kernel_stack_bytes) {
 		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
-		at = (const char *)BPF_CORE_READ(task, stack) + kernel_stack_bytes - sizeof(regs);
+		at = (const char *)BPF_CORE_READ(task, stack) + kernel_stack_bytes -
+		     KERNEL_REGISTERS_BYTES;
 	} else {
 		at = (const void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	}
@@ -75,9 +84,14 @@ static __always_inline int take_task_registers(struct unwind_walk *w)
 
 static __always_inline int is_kernel_thread(void)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task;
 
-	return (BPF_CORE_READ(task, flags) & PF_KTHREAD) != 0;
+	if (kernel_stack_bytes) {
+		task = (struct task_struct *)bpf_get_current_task();
+		return (BPF_CORE_READ(task, flags) & PF_KTHREAD) != 0;
+	}
+	task = (struct task_struct *)bpf_get_current_task_btf();
+	return (task->flags & PF_KTHREAD) != 0;
 }
 
 #endif

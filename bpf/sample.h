@@ -18,8 +18,6 @@
 #include "bpf/registers.h"
 
 enum {
-	/* A power of two >= 2 * PROFILE_DEPTH, so that masks bound it. */
-	IP_SLOTS = 256,
 	/* Kernel frames, then the copy. */
 	PAYLOAD_WORDS = 128 + PROFILE_COPY_HEAD + PROFILE_COPY_WORDS,
 };
@@ -27,18 +25,20 @@ enum {
 /* Set before load. */
 const volatile __u32 ring_bytes = 0;
 
+/* What a walk touches lies side by side: at tens of hertz, all of it comes from memory. */
 struct scratch {
-	struct profile_record record;
-	__u64 ip[PAYLOAD_WORDS];
-	/* not sent */
 	struct unwind_walk walk;
 	__u32 calls;
+	/* what is sent, from here */
+	struct profile_record record;
+	__u64 ip[PAYLOAD_WORDS];
 };
 
 struct seen {
 	__u64 start_ns;
 	__u64 exec_id;
 	__u32 copies;
+	__u32 reserved; /* named, so that it is set: before 6.3 no byte of a value may be left as it was */
 };
 
 struct {
@@ -62,24 +62,44 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, PROFILE_SEEN_MAX);
+	__uint(max_entries, PROFILE_SEEN_MIN);
 	__type(key, __u32);
 	__type(value, struct seen);
 } seen_processes SEC(".maps");
 
-static __always_inline void fill_identity(struct profile_record *r, __u64 id)
+/* On kernels without bpf_get_current_task_btf() (5.11): each read is a call. */
+static __always_inline void fill_names_by_calls(struct profile_record *r)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 
-	r->ktime_ns = bpf_ktime_get_ns();
 	r->start_ns = BPF_CORE_READ(leader, start_boottime);
 	r->exec_id = BPF_CORE_READ(leader, self_exec_id);
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
+	BPF_CORE_READ_STR_INTO(&r->leader_comm, leader, comm);
+}
+
+static __always_inline void fill_names(struct profile_record *r)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct task_struct *leader = task->group_leader;
+
+	r->start_ns = leader->start_boottime;
+	r->exec_id = leader->self_exec_id;
+	__builtin_memcpy(r->comm, task->comm, sizeof(r->comm));
+	__builtin_memcpy(r->leader_comm, leader->comm, sizeof(r->leader_comm));
+}
+
+static __always_inline void fill_identity(struct profile_record *r, __u64 id)
+{
+	r->ktime_ns = bpf_ktime_get_ns();
 	r->cgroup_id = bpf_get_current_cgroup_id();
 	r->tgid = id >> 32;
 	r->tid = (__u32)id;
-	bpf_get_current_comm(r->comm, sizeof(r->comm));
-	BPF_CORE_READ_STR_INTO(&r->leader_comm, leader, comm);
+	if (kernel_stack_bytes) /* 5.14 or older */
+		fill_names_by_calls(r);
+	else
+		fill_names(r);
 }
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
@@ -111,20 +131,12 @@ static __always_inline int begin_walk(struct scratch *s)
 {
 	const struct unwind_process *p;
 	struct profile_record *r = &s->record;
-	struct unwind_walk *w = &s->walk;
 
 	r->why = PROFILE_END_NO_PROCESS;
 	p = bpf_map_lookup_elem(&unwind_processes, &r->tgid);
 	if (!p || (p->start_ns && (p->start_ns != r->start_ns || p->exec_id != r->exec_id)))
 		return -1;
-	w->first_mapping = p->first_mapping;
-	w->mapping_count = p->mapping_count;
-	w->at.start = 0;
-	w->at.end = 0;
-	w->count = 0;
-	w->end = PROFILE_END_DEPTH;
-	w->table_steps = 0;
-	w->frame_pointer_steps = 0;
+	unwind_begin(&s->walk, p->first_mapping, p->mapping_count);
 	return 0;
 }
 
@@ -160,6 +172,11 @@ static __always_inline void walk_by_loop(struct scratch *s)
 	end_walk(s);
 }
 
+static __always_inline int ring_is_filling(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_bytes / 2;
+}
+
 /*
  * As much of the stack as can be read. Chunks end where their addresses are multiples of their
  * size, so that none lies on two pages: a read fails as a whole.
@@ -169,6 +186,8 @@ static __always_inline void copy_stack(struct scratch *s)
 	const __u32 begin = (s->record.kernel_count & 127) + PROFILE_COPY_HEAD;
 	const __u64 from = s->walk.sp & ~7ull;
 	const __u32 first = PROFILE_COPY_CHUNK - ((from >> 3) & (PROFILE_COPY_CHUNK - 1));
+	// When many are new at once, all of them come, with less each.
+	const int chunks = ring_is_filling() ? 2 : PROFILE_COPY_CHUNKS;
 	__u32 words = 0;
 
 	s->ip[begin - 4] = s->walk.ip;
@@ -178,6 +197,8 @@ static __always_inline void copy_stack(struct scratch *s)
 	if (!bpf_probe_read_user(&s->ip[begin], first * sizeof(__u64), (const void *)from)) {
 		words = first;
 		for (int i = 1; i < PROFILE_COPY_CHUNKS; i++) {
+			if (i >= chunks)
+				break;
 			if (bpf_probe_read_user(&s->ip[begin + words],
 						PROFILE_COPY_CHUNK * sizeof(__u64),
 						(const void *)(from + words * sizeof(__u64))))
@@ -198,7 +219,7 @@ static __always_inline struct seen *see(const struct profile_record *r, int *is_
 
 	*is_new = !known || known->start_ns != r->start_ns || known->exec_id != r->exec_id;
 	if (*is_new) {
-		struct seen now = {r->start_ns, r->exec_id, 0};
+		struct seen now = {r->start_ns, r->exec_id, 0, 0};
 
 		bpf_map_update_elem(&seen_processes, &r->tgid, &now, BPF_ANY);
 		known = bpf_map_lookup_elem(&seen_processes, &r->tgid);
@@ -208,11 +229,7 @@ static __always_inline struct seen *see(const struct profile_record *r, int *is_
 
 static __always_inline __u64 wakeup(int is_new)
 {
-	if (is_new)
-		return BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_bytes / 2)
-		return BPF_RB_FORCE_WAKEUP;
-	return BPF_RB_NO_WAKEUP;
+	return is_new || ring_is_filling() ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline void put(const void *record, __u32 words, int is_new)
@@ -260,7 +277,8 @@ static __always_inline int send(void *ctx, struct scratch *s)
 	int is_new = 0;
 	__u32 words;
 
-	if (r->why != PROFILE_END_NO_USER) {
+	// A walk by tables says that the agent knows the process.
+	if (r->why != PROFILE_END_NO_USER && r->unwinder != PROFILE_UNWINDER_TABLE) {
 		struct seen *seen = see(r, &is_new);
 
 		if (r->why == PROFILE_END_NO_PROCESS)
@@ -269,7 +287,7 @@ static __always_inline int send(void *ctx, struct scratch *s)
 	words = r->kernel_count + r->user_count + r->copy_words;
 	if (words > PAYLOAD_WORDS)
 		words = PAYLOAD_WORDS;
-	put(s, words, is_new);
+	put(r, words, is_new);
 	return 0;
 }
 

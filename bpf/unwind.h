@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0) */
 /*
  * Unwind tables as the walker in the kernel reads them. A table is one array of 64-bit slots, made
- * of one file's .eh_frame by the agent's sandboxed child (agent-lite/unwind_table.h):
+ * of one file's .eh_frame by the agent's sandboxed child (agent-lite/elf/unwind_table.h):
  *
  *   slot 0 .. pages-1            one struct unwind_page for each UNWIND_PAGE_SIZE bytes of code
  *   slot pages .. pages+rows-1   struct unwind_row, ascending by pc
@@ -41,7 +41,8 @@ enum unwind_cfa {
 
 /*
  * Where the caller's frame pointer is. The return address is at CFA - 8 on x86-64; on aarch64 it is
- * in the link register with UNWIND_SAVED_NONE, and 8 above the saved frame pointer otherwise.
+ * in the link register with UNWIND_SAVED_NONE, and 8 above the saved frame pointer if nothing else
+ * is said.
  */
 enum unwind_saved {
 	UNWIND_SAVED_NONE = 0,	/* still in the register */
@@ -50,6 +51,8 @@ enum unwind_saved {
 	UNWIND_SAVED_RA = 3,	/* aarch64: fp untouched, return address at CFA + offset */
 	UNWIND_SAVED_LOST = 4,	/* not to be had; return address as with NONE */
 	UNWIND_SAVED_SP = 5,	/* *(sp + offset): GCC's large frames on aarch64 */
+	UNWIND_SAVED_RA_SP = 6, /* aarch64: fp untouched, return address at sp + offset */
+	UNWIND_SAVED_CFA_16 = 7, /* aarch64: *(CFA + offset), return address 16 above: clang's */
 	UNWIND_SAVED_COUNT,
 };
 

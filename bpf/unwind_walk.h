@@ -48,6 +48,20 @@ struct unwind_walk {
 	struct unwind_mapping at; /* where the last frame was: likely where the next one is */
 };
 
+/* Its registers have been taken. Nothing may be left of the walk before, which took the same memory. */
+UNWIND_INLINE void unwind_begin(struct unwind_walk *w, __u32 first_mapping, __u32 mapping_count)
+{
+	w->count = 0;
+	w->end = PROFILE_END_DEPTH;
+	w->first_mapping = first_mapping;
+	w->mapping_count = mapping_count;
+	w->table_steps = 0;
+	w->frame_pointer_steps = 0;
+	w->doubtful = 0;
+	w->at.start = 0;
+	w->at.end = 0;
+}
+
 UNWIND_INLINE int unwind_stop(struct unwind_walk *w, enum profile_end end)
 {
 	w->end = end;
@@ -193,15 +207,18 @@ UNWIND_INLINE int unwind_find_cfa(struct unwind_walk *w, const struct unwind_row
 }
 
 #if UNWIND_AARCH64
-/* Frame pointer and link register are saved side by side, or not at all. */
+/* Frame pointer and link register are mostly saved side by side, or not at all. */
 UNWIND_INLINE int unwind_restore(struct unwind_walk *w, const struct unwind_row *row, __u64 cfa,
 				 __u64 *ip, __u64 *fp)
 {
 	__u32 rule = row->rules >> 4;
-	__u64 at = (rule == UNWIND_SAVED_FP ? w->fp : rule == UNWIND_SAVED_SP ? w->sp : cfa) +
-		   (__s64)row->saved_offset8 * 8;
-	__u64 saved[2];
+	__u64 at = cfa, saved[2];
 
+	if (rule == UNWIND_SAVED_FP)
+		at = w->fp;
+	else if (rule == UNWIND_SAVED_SP || rule == UNWIND_SAVED_RA_SP)
+		at = w->sp;
+	at += (__s64)row->saved_offset8 * 8;
 	switch (rule) {
 	case UNWIND_SAVED_CFA:
 	case UNWIND_SAVED_FP:
@@ -211,7 +228,12 @@ UNWIND_INLINE int unwind_restore(struct unwind_walk *w, const struct unwind_row 
 		*fp = saved[0];
 		*ip = saved[1];
 		return 0;
+	case UNWIND_SAVED_CFA_16:
+		if (unwind_read(w, at, fp, sizeof(*fp)))
+			return -1;
+		return unwind_read(w, at + 16, ip, sizeof(*ip)) ? -1 : 0;
 	case UNWIND_SAVED_RA:
+	case UNWIND_SAVED_RA_SP:
 		return unwind_read(w, at, ip, sizeof(*ip)) ? -1 : 0;
 	default:
 		*ip = w->lr;

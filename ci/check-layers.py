@@ -6,6 +6,16 @@ import re
 import subprocess
 import sys
 
+# room of the agent -> rooms it may include
+ROOMS = {
+    "rights": [],
+    "elf": ["rights"],
+    "process": ["elf", "rights"],
+    "sample": ["process", "elf", "rights"],
+    "ship": ["process", "elf", "rights"],
+    "give": ["ship", "process", "elf", "rights"],
+}
+
 # folder -> folders it may include
 MAY = {
     "base": {"base"},
@@ -14,7 +24,8 @@ MAY = {
     "store": {"base", "store"},
     "debuginfod": {"base", "symbolizer", "store", "debuginfod"},
     "server": {"base", "symbolizer", "store", "debuginfod", "server", "web"},
-    "agent-lite": {"base", "agent-lite", "bpf"},
+    **{f"agent-lite/{room}": {"base", "bpf", *(f"agent-lite/{may}" for may in [room, *others])} for room, others in ROOMS.items()},
+    "agent-lite": {"base", "agent-lite", "bpf", *(f"agent-lite/{room}" for room in ROOMS)},
     "bpf": {"bpf"},
     "upload-cli": {"base", "symbolizer", "upload-cli"},
 }
@@ -28,7 +39,7 @@ LIBRARIES = {
     r"^sqlite3\.h": ("store/",),
     r"^curl/": ("base/http_client", "base/curl_easy", "debuginfod/", "server/test-", "debuginfod/test-"),
     r"^microhttpd\.h": ("server/", "debuginfod/test-"),
-    r"^bpf/(libbpf|bpf)\.h": ("agent-lite/",),
+    r"^bpf/(libbpf|bpf)\.h": ("agent-lite/sample/",),
     r"^libdebuginfod|^elfutils/debuginfod": ("upload-cli/",),
 }
 

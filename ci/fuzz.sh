@@ -13,9 +13,7 @@ make -s build/gen/version.h
 # The sources a target needs: its own folders' libraries, recompiled with instrumentation.
 sources() {
 	printf '%s\n' base/*.c symbolizer/*.c symbolizer/indexer/*.c \
-		agent-lite/{cfi_*,elf_headers,elf_ident,elf_symbols,elf_section_names,elf_code_sections}.c \
-		agent-lite/{unwind_rows,unwind_table,mappings,mmap_record,perf_map,samples_file,record}.c \
-		agent-lite/{clean_text,cgroup_name,otel_env,labels,relabel}.c debuginfod/protocol.c \
+		agent-lite/{rights,elf,process,ship}/*.c agent-lite/sample/record.c agent-lite/metrics_server.c debuginfod/protocol.c \
 		server/{target,negotiate}.c |
 		grep -vE '/(test|bench)-|/main\.c$'
 }

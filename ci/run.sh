@@ -33,10 +33,10 @@ job_interop() { make -j"$jobs" all && python3 tests/interop/go_interop.py --resu
 # What takes hours: fuzzing of all targets, 20,000 damaged copies of each kind of ELF file, a debug file of 2 GiB,
 # the unwind tables of every file below /usr beside libdw.
 job_long() {
-	make -j"$jobs" all build/test/symbolizer/indexer/test-bad_input build/test/agent-lite/test-unwind_table
+	make -j"$jobs" all build/test/symbolizer/indexer/test-bad_input build/test/agent-lite/elf/test-unwind_table
 	python3 tests/long/large_input.py --results docs/LARGE.md
 	UNHEX_BAD_CASES=${UNHEX_BAD_CASES:-20000} build/test/symbolizer/indexer/test-bad_input
-	UNHEX_CFI_BELOW=/usr build/test/agent-lite/test-unwind_table
+	UNHEX_CFI_BELOW=/usr build/test/agent-lite/elf/test-unwind_table
 	FUZZ_SECONDS=${FUZZ_SECONDS:-600} ci/fuzz.sh
 }
 job_demo() { make demo; }

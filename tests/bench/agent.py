@@ -417,5 +417,5 @@ def bench_agent(case):
     bench_tables(sheet)
     sheet.add("BPF object", os.path.getsize(os.path.join(BUILD, "bpf", "profile.bpf.o")) / 1e3, "KB")
     bench_perf(case, sheet)
-    sheet.remarks.append("Not beside it: Parca's and OpenTelemetry's agents, which could not be had as packages of this machine.")
+    sheet.remarks.append("Not beside it: Parca's and OpenTelemetry's agents: neither is a package here, nor was their source to be had.")
     return [*tables, sheet]

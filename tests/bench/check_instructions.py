@@ -80,7 +80,7 @@ def unwind_table(case):
     valgrind = find_tool("valgrind")
     with open("/proc/self/maps", encoding="utf-8") as maps:
         libc_path = next(line.split()[-1] for line in maps if "/libc.so" in line or "/libc-" in line)
-    tool = bench_tool("agent-lite/bench-unwind_table")
+    tool = bench_tool("agent-lite/elf/bench-unwind_table")
     rows = int(re.search(r": (\d+) rows", run(tool, libc_path).stdout)[1])
     once, twice = (instructions(tool, "-n", n, libc_path, valgrind=valgrind) for n in (1, 2))
     at_most("a row of an unwind table", (twice - once) / rows, UNWIND_ROW_MAX)

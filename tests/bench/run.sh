@@ -13,7 +13,7 @@ tools=$BUILD/bench
 
 "${MAKE:-make}" --no-print-directory BUILD="$BUILD" all \
 	"$tools/symbolizer/bench-lookup" "$tools/symbolizer/bench-open" "$tools/symbolizer/bench-pprof" \
-	"$tools/symbolizer/indexer/bench-index" "$tools/agent-lite/bench-unwind_table" >&2
+	"$tools/symbolizer/indexer/bench-index" "$tools/agent-lite/elf/bench-unwind_table" >&2
 for tool in measure load; do
 	"${CC:-gcc}" -std=gnu17 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -pthread -ffunction-sections \
 		-Wl,--gc-sections -o "$tools/$tool" "tests/bench/$tool.c" "$BUILD/lib/base.a"

@@ -79,9 +79,10 @@ class Agent:
 
     def stop(self):
         """Its own figures, as it tells them at the end."""
+        early = self.process.poll() is not None
         self.process.send_signal(signal.SIGTERM)
         _, self.talk = self.process.communicate(timeout=30 * SLOW)
-        assert self.process.returncode == 0, self.talk
+        assert self.process.returncode == 0 and not early, ("ended before it was told to: " if early else "") + self.talk
         told = [l for l in self.talk.splitlines() if "event=stats" in l or "event=stacks" in l]
         assert any("samples=" in l for l in told), self.talk
         return dict(pair for l in told for pair in re.findall(r"(\w+)=(\S+)", l))

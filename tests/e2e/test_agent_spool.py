@@ -20,7 +20,7 @@ from push_receiver import Receiver, series_of
 
 HZ = 49
 PERIOD = 1_000_000_000 // HZ
-HEAD = 48  # agent-lite/spool.c: magic, sequence, size, samples, two checksums
+HEAD = 48  # agent-lite/ship/spool.c: magic, sequence, size, samples, two checksums
 
 
 def samples_of(push):

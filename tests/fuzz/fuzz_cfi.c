@@ -4,7 +4,7 @@
  * and without section headers, and as a whole ELF file. The first byte says which. What comes out
  * leads nowhere else, or there is an error of ours.
  */
-#include "agent-lite/unwind_table.h"
+#include "agent-lite/elf/unwind_table.h"
 
 #include "tests/unit/cfi_file.h"
 

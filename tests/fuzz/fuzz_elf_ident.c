@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes behind a 64-bit ELF magic number: an identity within its bounds, or an error of ours.
  */
-#include "agent-lite/elf_ident.h"
+#include "agent-lite/elf/elf_ident.h"
 
 #include <elf.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of any bytes would leave the host: an error, or a plan that fits the file. */
-#include "agent-lite/elf_symbols.h"
+#include "agent-lite/elf/elf_symbols.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>

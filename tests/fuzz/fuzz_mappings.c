@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text as /proc/PID/maps and as a dump of the SIGPROF sampler: ranges stay sorted, stacks bounded.
  */
-#include "agent-lite/mappings.h"
-#include "agent-lite/samples_file.h"
+#include "agent-lite/process/mappings.h"
+#include "agent-lite/ship/samples_file.h"
 
 #include <stdlib.h>
 

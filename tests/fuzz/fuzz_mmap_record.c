@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A perf event's ring: records stay inside it, and what is told of them inside the record. */
-#include "agent-lite/mmap_record.h"
+#include "agent-lite/process/mmap_record.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text as a JIT writes it, in two steps: ranges stay sorted and apart, the last line wins. */
-#include "agent-lite/perf_map.h"
+#include "agent-lite/process/perf_map.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text as /proc/PID/cgroup and as /proc/PID/environ: names within their bounds and of their form. */
-#include "agent-lite/cgroup_name.h"
-#include "agent-lite/otel_env.h"
+#include "agent-lite/ship/cgroup_name.h"
+#include "agent-lite/ship/otel_env.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Bytes as relabel rules, and, behind a NUL, as the values that they meet: an error of ours, or
  * labels within their bounds.
  */
-#include "agent-lite/relabel.h"
+#include "agent-lite/ship/relabel.h"
 
 #include <stdlib.h>
 #include <string.h>

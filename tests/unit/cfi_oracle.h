@@ -160,6 +160,27 @@ static unsigned oracle_saved_fp(enum oracle_place place, int64_t offset, unsigne
 									     : UNWIND_SAVED_LOST;
 }
 
+/* The frame pointer is in its register, the link register is not. */
+static unsigned oracle_saved_ra(int64_t ra_offset, unsigned cfa, int64_t cfa_offset,
+				int64_t *ret_offset)
+{
+	*ret_offset = ra_offset;
+	if (oracle_scales(ra_offset, INT8_MIN, INT8_MAX))
+		return UNWIND_SAVED_RA;
+	*ret_offset = cfa_offset + ra_offset;
+	if (cfa == UNWIND_CFA_SP && oracle_scales(*ret_offset, INT8_MIN, INT8_MAX))
+		return UNWIND_SAVED_RA_SP;
+	return UNWIND_SAVED_LOST;
+}
+
+/* Both registers are in memory; saved: what that of the frame pointer alone makes. */
+static unsigned oracle_saved_both(int64_t apart, unsigned saved)
+{
+	if (apart == 8)
+		return saved;
+	return apart == 16 && saved == UNWIND_SAVED_CFA ? UNWIND_SAVED_CFA_16 : UNWIND_SAVED_LOST;
+}
+
 static struct unwind_row oracle_row_of(const struct cfi_oracle *o, Dwarf_Frame *frame, int ra_column)
 {
 	struct unwind_row row = {.rules = UNWIND_CFA_NONE};
@@ -169,19 +190,21 @@ static struct unwind_row oracle_row_of(const struct cfi_oracle *o, Dwarf_Frame *
 	unsigned cfa = oracle_cfa(o, frame, &row.cfa_offset8);
 	unsigned saved = oracle_saved_fp(fp, fp_offset, cfa, row.cfa_offset8 * 8, &offset);
 
+	if (o->is_aarch64 && ra_column != 30 && (ra == ORACLE_UNDEFINED || ra == ORACLE_SAME))
+		return (struct unwind_row){.rules = UNWIND_CFA_NONE};
 	if (ra == ORACLE_UNDEFINED)
 		return (struct unwind_row){.rules = UNWIND_CFA_END};
 	if (!o->is_aarch64 && (ra != ORACLE_AT_CFA || ra_offset != -8))
 		cfa = UNWIND_CFA_NONE;
 	if (!o->is_aarch64 && cfa == UNWIND_CFA_SP && row.cfa_offset8 <= 0)
 		return (struct unwind_row){.rules = UNWIND_CFA_END};
-	if (o->is_aarch64 && ra == ORACLE_AT_CFA && saved == UNWIND_SAVED_NONE) {
-		saved = UNWIND_SAVED_RA;
-		offset = ra_offset;
-		if (!oracle_scales(ra_offset, INT8_MIN, INT8_MAX))
-			cfa = UNWIND_CFA_NONE;
-	} else if (o->is_aarch64 && ra == ORACLE_AT_CFA) {
-		if (fp != ORACLE_AT_CFA || ra_offset != fp_offset + 8 || saved == UNWIND_SAVED_LOST)
+	if (o->is_aarch64 && ra == ORACLE_AT_CFA) {
+		if (saved == UNWIND_SAVED_NONE)
+			saved = oracle_saved_ra(ra_offset, cfa, row.cfa_offset8 * 8, &offset);
+		else
+			saved = fp == ORACLE_AT_CFA ? oracle_saved_both(ra_offset - fp_offset, saved)
+						    : UNWIND_SAVED_LOST;
+		if (saved == UNWIND_SAVED_LOST)
 			cfa = UNWIND_CFA_NONE;
 	} else if (o->is_aarch64 && ra == ORACLE_SAME) {
 		saved = saved == UNWIND_SAVED_NONE ? saved : UNWIND_SAVED_LOST;

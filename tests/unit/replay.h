@@ -6,7 +6,7 @@
 #ifndef TESTS_REPLAY_H
 #define TESTS_REPLAY_H
 
-#include "agent-lite/unwind_replay.h"
+#include "agent-lite/sample/unwind_replay.h"
 #include "base/testing.h"
 
 #define PROGRAM 0x555555554000u

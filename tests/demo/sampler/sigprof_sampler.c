@@ -3,7 +3,7 @@
  * A program samples itself: linked in, and with UNHEX_SAMPLES=FILE in the environment, it takes
  * 99 stacks per second of its own CPU time by SIGPROF and writes them to FILE at exit, as raw
  * addresses with its mappings. For `unhex-agent --from-samples FILE`, where eBPF is not permitted.
- * The format is described in agent-lite/samples_file.h. Compiles as C and as C++; Linux on x86-64
+ * The format is described in agent-lite/ship/samples_file.h. Compiles as C and as C++; Linux on x86-64
  * only.
  *
  * Stacks are walked by frame pointers (-fno-omit-frame-pointer), those of the main thread only: it
