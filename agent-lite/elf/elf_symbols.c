@@ -179,20 +179,46 @@ static void join_ranges(struct symbols_plan *to)
 	to->range_count = n + 1;
 }
 
+static bool overlap(uint64_t start, uint64_t size, const struct symbols_range *r)
+{
+	return size > 0 && start < r->end && (start >= r->start || size > r->start - start);
+}
+
+static int overlaps(struct err *e)
+{
+	return err_set(e, ERR_BAD_ELF, "sections that are given overlap others");
+}
+
 /* A section may claim to be a symbol table and lie in .text: then nothing of the file is given. */
 static int check_apart(const struct plan *p, struct err *e)
 {
 	for (size_t i = 1; i < p->section_count; i++) {
 		const Elf64_Shdr *s = &p->sections[i];
 
-		if (is_kept(p, s) || s->sh_type == SHT_NOBITS || !s->sh_size)
+		if (is_kept(p, s) || s->sh_type == SHT_NOBITS)
 			continue;
 		for (size_t k = 0; k < p->to->range_count; k++) {
-			if (s->sh_offset < p->to->ranges[k].end &&
-			    (s->sh_offset >= p->to->ranges[k].start ||
-			     s->sh_size > p->to->ranges[k].start - s->sh_offset))
-				return err_set(e, ERR_BAD_ELF,
-					       "sections that are given overlap others");
+			if (overlap(s->sh_offset, s->sh_size, &p->to->ranges[k]))
+				return overlaps(e);
+		}
+	}
+	return 0;
+}
+
+/* No section may tell of the .text it lies in: then the segments do. */
+static int check_not_loaded(const struct plan *p, struct err *e)
+{
+	for (size_t i = 1; i < p->section_count; i++) {
+		const Elf64_Shdr *s = &p->sections[i];
+		const struct symbols_range at = {s->sh_offset, s->sh_offset + s->sh_size};
+
+		if (!is_kept(p, s) || (s->sh_flags & SHF_ALLOC) || !s->sh_size)
+			continue;
+		for (size_t k = 0; k < p->headers.header.e_phnum; k++) {
+			const Elf64_Phdr *ph = &p->headers.phdrs[k];
+
+			if (ph->p_type == PT_LOAD && overlap(ph->p_offset, ph->p_filesz, &at))
+				return overlaps(e);
 		}
 	}
 	return 0;
@@ -205,7 +231,7 @@ static int make(struct plan *p, struct err *e)
 	if (!p->worth_it)
 		return err_set(e, ERR_UNSUPPORTED, "stripped: it has no names of functions");
 	join_ranges(p->to);
-	return check_apart(p, e);
+	return check_apart(p, e) < 0 || check_not_loaded(p, e) < 0 ? -1 : 0;
 }
 
 int elf_symbols_plan(int fd, struct symbols_plan *ret, struct err *e)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
 	URL_BYTES = 1024,
@@ -46,16 +47,34 @@ static int plan_file(const struct upload *u, int fd, struct symbols_plan *ret, s
 		       : err_set(e, ERR_INTERNAL, "the ELF reader's plan does not fit the file");
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* A plan is for the bytes that it was made of: of others it would give what must stay. */
+static int write_file(const struct upload *u, int file, struct zstd_out *z, struct err *e)
+{
+	struct symbols_plan plan;
+	struct stat before, after;
+
+	if (fstat(file, &before) < 0)
+		return err_sys(e, errno, "looking at the file");
+	if (plan_file(u, file, &plan, e) < 0 || symbols_copy(file, &plan, z, e) < 0)
+		return -1;
+	if (fstat(file, &after) < 0)
+		return err_sys(e, errno, "looking at the file");
+	if (before.st_size == after.st_size && same_time(&before.st_mtim, &after.st_mtim) &&
+	    same_time(&before.st_ctim, &after.st_ctim))
+		return 0;
+	return err_set(e, ERR_IO, "it was changed while it was read");
+}
+
 /* file -1: the kernel's list. */
 static int write_content(const struct upload *u, int file, struct zstd_out *z, struct err *e)
 {
-	struct symbols_plan plan;
-
-	if (file < 0)
-		return kernel_list_write(u->config->paths, u->config->kernel, z, e);
-	if (plan_file(u, file, &plan, e) < 0)
-		return -1;
-	return symbols_copy(file, &plan, z, e);
+	return file < 0 ? kernel_list_write(u->config->paths, u->config->kernel, z, e)
+			: write_file(u, file, z, e);
 }
 
 static int make(const struct upload *u, int file, int out, uint64_t *ret_size, struct err *e)
