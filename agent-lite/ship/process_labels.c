@@ -77,6 +77,9 @@ static void read_environment(const struct process_labels *pl, uint64_t pid, stru
 {
 	_cleanup_(buf_deinit) struct buf b = BUF_INIT(ENVIRONMENT_MAX);
 
+	// All at once: one that grows leaves copies where it was.
+	if (!buf_reserve(&b, ENVIRONMENT_MAX))
+		return;
 	// One that is longer fails after as much as fits was read.
 	if (read_text(pl, pid, "environ", &b) == 0 || b.n == ENVIRONMENT_MAX)
 		otel_env_parse(buf_str(&b), ret);
