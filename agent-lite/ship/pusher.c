@@ -22,6 +22,7 @@
 enum {
 	ANSWER_MAX = 64 << 10,
 	REQUEST_TIMEOUT_MS = 10 * 1000,
+	SLOWEST_BYTES_PER_MS = 16, // a large body on a slow line must not time out for ever
 	PAUSE_FIRST_MS = 500,
 	PAUSE_GROWTH_MAX = 120, // i.e. up to a minute
 	RETRY_AFTER_MAX_S = 300,
@@ -223,7 +224,7 @@ static enum outcome send_body(struct pusher *p, const struct push_body *b, uint6
 	rq.url = p->url;
 	rq.headers = headers;
 	rq.body = (struct str){b->bytes, b->n};
-	rq.timeout_ms = REQUEST_TIMEOUT_MS;
+	rq.timeout_ms = REQUEST_TIMEOUT_MS + b->n / SLOWEST_BYTES_PER_MS;
 	*retry_after_s = 0;
 	if (http_do(p->http, &rq, &rs, e) < 0)
 		return LATER;
@@ -297,7 +298,7 @@ static int take_next(struct pusher *p, struct push_body **ret)
 		if (err.kind != ERR_NOT_FOUND) // then it was dropped just now
 			log_err(LOG_WARN, "spool_unreadable", &err, NULL);
 		pthread_mutex_lock(&p->mutex);
-		if (err.kind == ERR_NOMEM)
+		if (err.kind != ERR_NOT_FOUND && err.kind != ERR_CORRUPT) // neither is gone
 			sleep_ms(p, PAUSE_FIRST_MS);
 		return -1;
 	}

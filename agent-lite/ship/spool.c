@@ -127,6 +127,12 @@ static int open_and_check(const struct spool *s, uint64_t sequence, struct head 
 	return steal_fd(&fd);
 }
 
+/* The file is not to blame, and will be readable: nothing is given up for it. */
+static bool may_pass(const struct err *why)
+{
+	return why->kind == ERR_NOMEM || why->sys == EMFILE || why->sys == ENFILE;
+}
+
 static void unlink_sequence(const struct spool *s, uint64_t sequence, const char *suffix)
 {
 	char name[NAME_SIZE];
@@ -227,6 +233,10 @@ static int adopt(struct spool *s, uint64_t sequence, struct err *e)
 
 	if (fd >= 0 && s->n < SPOOL_FILES_MAX)
 		return insert(s, &found, e);
+	if (fd < 0 && may_pass(&why)) {
+		*e = why;
+		return -1;
+	}
 	unlink_sequence(s, sequence, ".push");
 	s->stats.damaged_files++;
 	return 0;
@@ -453,13 +463,12 @@ int spool_take(struct spool *s, uint64_t sequence, struct buf *body, uint64_t *r
 	r = read_body(s, sequence, body, ret_samples, e);
 	if (r == 0)
 		return 0;
-	// No memory is no reason to give it up.
-	if (e->kind != ERR_NOMEM) {
+	if (!may_pass(e)) {
 		pthread_mutex_lock(&s->mutex);
 		s->stats.damaged_files++;
 		pthread_mutex_unlock(&s->mutex);
 	}
-	spool_release(s, sequence, e->kind != ERR_NOMEM);
+	spool_release(s, sequence, !may_pass(e));
 	return -1;
 }
 

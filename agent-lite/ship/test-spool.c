@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -202,6 +203,29 @@ static void damaged_files_are_counted_and_removed(void **state)
 		buf_deinit(&b);
 		spool_close(s);
 	}
+}
+
+/* A host that runs out of descriptors for a while loses nothing by it. */
+static void no_descriptors_is_no_damage(void **state)
+{
+	struct spool *s = open_spool(ROOMY);
+	struct buf b = BUF_INIT(1 << 20);
+	struct err e = ERR_INIT;
+	struct rlimit before, none;
+	uint64_t samples;
+
+	(void)state;
+	put(s, 1, "kept");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){0, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(spool_take(s, 1, &b, &samples, &e), -1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(e.sys, EMFILE);
+	assert_int_equal(stats_of(s).damaged_files, 0);
+	assert_next(s, 1, "kept");
+	buf_deinit(&b);
+	spool_close(s);
 }
 
 static void only_our_own_names_are_touched(void **state)
@@ -415,6 +439,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_oldest_goes_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_larger_than_all_of_it_is_refused, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(no_descriptors_is_no_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_files_are_counted_and_removed, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(only_our_own_names_are_touched, setup, teardown),
