@@ -357,7 +357,7 @@ def bench_off_cpu(case, box, sheet):
 
 
 def bench_tables(sheet):
-    tool = os.path.join(BUILD, "bench", "agent-lite", "bench-unwind_table")
+    tool = os.path.join(BUILD, "bench", "agent-lite", "elf", "bench-unwind_table")
     node = shutil.which("node")
     wanted = [os.path.realpath(node)] if node else []
     wanted += [p for p in ("/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
