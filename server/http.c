@@ -232,9 +232,10 @@ bool http_drain(struct http *h, uint64_t drain_ms)
 	exchanges_drain(h->exchanges);
 	h->drained = true;
 	h->fd = MHD_quiesce_daemon(h->daemon);
+	// Whoever comes now is refused. It stays open: a worker may be about to take it out of its epoll
+	// set, and ends the program where that fails.
 	if (h->fd >= 0)
-		close(h->fd);
-	h->fd = -1;
+		shutdown(h->fd, SHUT_RDWR);
 	if (!exchanges_wait_idle(h->exchanges, drain_ms))
 		LOG(LOG_WARN, "drain_timeout", {"drain_ms", LOG_U(drain_ms)});
 	return exchanges_stop(h->exchanges, END_WAITS_MS);
@@ -258,7 +259,7 @@ void http_stop(struct http *h)
 		return;
 	if (h->daemon)
 		stop_daemon(h);
-	else if (h->fd >= 0)
+	if (h->fd >= 0)
 		close(h->fd);
 	exchanges_free(h->exchanges);
 	free(h);
