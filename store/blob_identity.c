@@ -170,6 +170,7 @@ static int keep(struct identity_cache *c, const char *sha256, uint64_t size, str
 		unlink(path);
 		return -1;
 	}
+	make_room(c, 0); // others, who made theirs meanwhile, counted on the same room
 	return steal_fd(&f->fd);
 }
 
