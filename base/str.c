@@ -304,3 +304,10 @@ bool hex_decode(struct str hex, uint8_t *out, size_t max_bytes, size_t *ret_n)
 	*ret_n = hex.n / 2;
 	return true;
 }
+
+bool str_percent_byte(struct str s, uint8_t *ret)
+{
+	size_t n;
+
+	return s.n >= 3 && s.p[0] == '%' && hex_decode((struct str){s.p + 1, 2}, ret, 1, &n);
+}

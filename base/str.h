@@ -64,5 +64,7 @@ bool str_to_bool(struct str s, bool *ret);
 void hex_encode(const void *bytes, size_t n, char *out);
 /* Either case; false on odd length, other bytes, or more than max_bytes. */
 bool hex_decode(struct str hex, uint8_t *out, size_t max_bytes, size_t *ret_n);
+/* RFC 3986, 2.1: the byte that "%2C" at the begin of s stands for. False: there is no such escape. */
+bool str_percent_byte(struct str s, uint8_t *ret);
 
 #endif

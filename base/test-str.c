@@ -180,6 +180,21 @@ static void hex_goes_there_and_back(void **state)
 	assert_false(hex_decode(STR("0x"), back, 3, &n));
 }
 
+static void percent_escapes_are_whole(void **state)
+{
+	uint8_t byte = 0;
+
+	(void)state;
+	assert_true(str_percent_byte(STR("%2cx"), &byte));
+	assert_int_equal(byte, ',');
+	assert_true(str_percent_byte(STR("%C3"), &byte));
+	assert_int_equal(byte, 0xc3);
+	assert_false(str_percent_byte(STR("%2"), &byte));
+	assert_false(str_percent_byte(STR("%2g"), &byte));
+	assert_false(str_percent_byte(STR("2cx"), &byte));
+	assert_false(str_percent_byte(STR(""), &byte));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +207,7 @@ int main(void)
 		cmocka_unit_test(durations_have_units),
 		cmocka_unit_test(booleans_have_words),
 		cmocka_unit_test(hex_goes_there_and_back),
+		cmocka_unit_test(percent_escapes_are_whole),
 	};
 
 	return cmocka_run_group_tests_name("str", tests, NULL, NULL);

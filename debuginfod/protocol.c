@@ -29,11 +29,9 @@ static int percent_decode(struct str in, char *out, size_t out_size, struct err 
 
 	for (size_t i = 0; i < in.n; i++) {
 		uint8_t byte = (uint8_t)in.p[i];
-		size_t ignored;
 
 		if (byte == '%') {
-			if (in.n - i < 3 ||
-			    !hex_decode((struct str){in.p + i + 1, 2}, &byte, 1, &ignored))
+			if (!str_percent_byte(str_skip(in, i), &byte))
 				return err_set(e, ERR_BAD_PATH, "bad percent-escape in the URL");
 			i += 2;
 		}

@@ -3,17 +3,6 @@
 
 #include <string.h>
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 // Appends the decoded form of `in` at out; returns the end, or NULL on a bad escape or a NUL.
 static char *decode(struct str in, bool plus_is_space, char *out)
 {
@@ -21,12 +10,11 @@ static char *decode(struct str in, bool plus_is_space, char *out)
 		char c = in.p[i];
 
 		if (c == '%') {
-			int high = i + 2 < in.n ? hex_digit(in.p[i + 1]) : -1;
-			int low = i + 2 < in.n ? hex_digit(in.p[i + 2]) : -1;
+			uint8_t byte;
 
-			if (high < 0 || low < 0)
+			if (!str_percent_byte(str_skip(in, i), &byte))
 				return NULL;
-			c = (char)(high * 16 + low);
+			c = (char)byte;
 			i += 2;
 		} else if (c == '+' && plus_is_space) {
 			c = ' ';

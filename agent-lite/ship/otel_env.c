@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-lite/ship/otel_env.h"
 
-#include <ctype.h>
 #include <string.h>
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* "%2C" is ','. A '%' without two digits is itself. */
 static void copy_decoded(char to[static OTEL_NAME_SIZE], struct str from)
@@ -18,12 +9,11 @@ static void copy_decoded(char to[static OTEL_NAME_SIZE], struct str from)
 	size_t n = 0;
 
 	for (size_t i = 0; i < from.n && n < OTEL_NAME_SIZE - 1; i++) {
-		int high = from.p[i] == '%' && i + 2 < from.n ? hex_digit(from.p[i + 1]) : -1;
-		int low = high >= 0 ? hex_digit(from.p[i + 2]) : -1;
+		uint8_t byte;
 
 		to[n] = from.p[i];
-		if (low >= 0) {
-			to[n] = (char)(high << 4 | low);
+		if (str_percent_byte(str_skip(from, i), &byte)) {
+			to[n] = (char)byte;
 			i += 2;
 		}
 		n += to[n] != 0;
