@@ -20,8 +20,6 @@ enum {
 	BOTTOM = 0xc00,	   /* CFA = rsp + 4 KiB, rbp saved at rsp + 8 */
 };
 
-#define RULES(cfa, saved) ((cfa) | (saved) << 4)
-
 static const struct unwind_row rows[] = {
 	{LEAF, 1, RULES(UNWIND_CFA_SP, UNWIND_SAVED_NONE), 0},
 	{FRAMED, 2, RULES(UNWIND_CFA_FP, UNWIND_SAVED_CFA), -2},
@@ -42,11 +40,6 @@ static int setup(void **state)
 	(void)state;
 	replay_set_rows(rows, countof(rows));
 	return 0;
-}
-
-static uint64_t at(uint64_t offset)
-{
-	return PROGRAM + offset;
 }
 
 static void a_walk_ends_with_the_copy(void **state)

@@ -18,8 +18,6 @@ enum {
 	APART = 0x900,	/* str x29, [sp, -32]!; stp x30, x19, [sp, 16] */
 };
 
-#define RULES(cfa, saved) ((cfa) | (saved) << 4)
-
 static const struct unwind_row rows[] = {
 	{LEAF, 0, RULES(UNWIND_CFA_SP, UNWIND_SAVED_NONE), 0},
 	{FRAMED, 4, RULES(UNWIND_CFA_FP, UNWIND_SAVED_CFA), -4},
@@ -37,11 +35,6 @@ static int setup(void **state)
 	(void)state;
 	replay_set_rows(rows, countof(rows));
 	return 0;
-}
-
-static uint64_t at(uint64_t offset)
-{
-	return PROGRAM + offset;
 }
 
 static void the_link_register_serves_the_leaf(void **state)

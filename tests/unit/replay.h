@@ -15,6 +15,13 @@
 
 enum { REPLAY_PAGES = 4, REPLAY_ROWS = 16, REPLAY_WORDS = 4096 };
 
+#define RULES(cfa, saved) ((cfa) | (saved) << 4)
+
+static uint64_t at(uint64_t offset)
+{
+	return PROGRAM + offset;
+}
+
 static uint64_t replay_slots[REPLAY_PAGES + REPLAY_ROWS];
 static const struct unwind_mapping replay_mappings[] = {
 	{PROGRAM, PROGRAM + 0x4000, PROGRAM, 0, REPLAY_PAGES},
