@@ -66,7 +66,7 @@ static __always_inline void park(void *ctx, struct task_struct *task)
 	fill_kernel_stack(ctx, s, OFF_CPU_OWN_FRAMES);
 	if (!take_task_registers(&s->walk) && !begin_walk(s))
 		walk_by_loop(s);
-	s->ip[OFF_CPU_IPS] = BPF_CORE_READ(task, start_boottime);
+	s->ip[OFF_CPU_IPS] = task->start_boottime;
 	s->ip[OFF_CPU_IPS + 1] = (1ull << 40) / ((__u64)off_cpu_probability + 1);
 	if (!bpf_map_update_elem(&parked_threads, &tid, &s->record, BPF_ANY))
 		count->parked++;
@@ -87,7 +87,7 @@ static __always_inline void send_parked(struct parked *p)
 /* The thread that comes next: if it was parked, and away for long enough, that is sent. */
 static __always_inline void take_back(struct task_struct *next)
 {
-	__u32 tid = BPF_CORE_READ(next, pid);
+	__u32 tid = next->pid;
 	struct parked *p = bpf_map_lookup_elem(&parked_threads, &tid);
 	__u64 now, away;
 
@@ -98,7 +98,7 @@ static __always_inline void take_back(struct task_struct *next)
 	away = now > p->record.ktime_ns ? now - p->record.ktime_ns : 0;
 	if (away > OFF_CPU_AWAY_MAX_NS)
 		away = OFF_CPU_AWAY_MAX_NS;
-	if (away >= off_cpu_min_ns && p->thread_start_ns == BPF_CORE_READ(next, start_boottime)) {
+	if (away >= off_cpu_min_ns && p->thread_start_ns == next->start_boottime) {
 		p->record.ktime_ns = now;
 		p->record.weight_ns = (away * p->inverse) >> 8;
 		// Rounded up as often as its fraction says, so that sums come right.

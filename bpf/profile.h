@@ -66,14 +66,11 @@ struct profile_record {
 	__u8 unwinder;	  /* enum profile_unwinder */
 	__u8 kind;	  /* enum profile_kind */
 	__u8 reserved[3];
-	__u16 table_steps; /* frames left by a row of a table, and by a frame pointer */
-	__u16 frame_pointer_steps;
 	__u32 count; /* of the samples or waits that this one stands for */
-	__u32 reserved2;
 	/* followed by __u64 ip[kernel_count + user_count], or ip[kernel_count] and a copy */
 };
 
-_Static_assert(sizeof(struct profile_record) == 104, "record header has a fixed size");
+_Static_assert(sizeof(struct profile_record) == 96, "record header has a fixed size");
 _Static_assert(__builtin_offsetof(struct profile_record, kernel_count) == 80, "counts after names");
 
 /*

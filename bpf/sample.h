@@ -117,8 +117,6 @@ static __always_inline void clear_stacks(struct profile_record *r)
 	r->kernel_count = 0;
 	r->user_count = 0;
 	r->copy_words = 0;
-	r->table_steps = 0;
-	r->frame_pointer_steps = 0;
 	r->unwinder = PROFILE_UNWINDER_NONE;
 	r->why = PROFILE_END_NO_USER;
 }
@@ -146,8 +144,6 @@ static __always_inline void end_walk(struct scratch *s)
 
 	r->user_count = s->walk.count;
 	r->why = s->walk.end;
-	r->table_steps = s->walk.table_steps;
-	r->frame_pointer_steps = s->walk.frame_pointer_steps;
 	r->unwinder = PROFILE_UNWINDER_TABLE;
 }
 
@@ -255,7 +251,6 @@ static __always_inline void walk_by_kernel(void *ctx, struct scratch *s)
 	if (n <= 0)
 		return;
 	r->user_count = ((__u32)n >> 3) & 127;
-	r->frame_pointer_steps = r->user_count;
 	r->unwinder = PROFILE_UNWINDER_FRAME_POINTER;
 	r->why = r->user_count >= PROFILE_DEPTH ? PROFILE_END_DEPTH : PROFILE_END_FRAME_POINTER;
 }
